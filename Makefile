@@ -1,0 +1,31 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both do all their own set-up and can be repeated.
+SHELL := /bin/bash
+CACHE ?= $(or $(SHARDYARD_CACHE),$(HOME)/.cache/shardyard)
+export SHARDYARD_CACHE := $(CACHE)
+PY := .venv/bin/python
+
+.PHONY: demo test lint format unit integration setup clean
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml runtime/pyproject.toml scripts/setup-venv.sh
+	bash scripts/setup-venv.sh
+
+lint: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy toolkit/shardyard runtime/shardyard_runtime
+
+format: setup
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+unit: setup
+	$(PY) -m pytest tests/unit -q
+
+test: lint
+	$(PY) -m pytest tests -q
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis out dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
