@@ -1,0 +1,36 @@
+"""What the commands share: the project option, documents on standard output, notes on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from shardyard.project.findings import Finding
+
+ProjectOption = Annotated[
+    Path,
+    typer.Option("--project", "-p", help="The project's folder or its shardyard.toml.", show_default=True),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
+]
+
+
+def note(text: str) -> None:
+    """Progress or a warning, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def document(value: Any) -> None:
+    """The one JSON document of ``--json``."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    for finding in findings:
+        note(str(finding))

@@ -1,0 +1,25 @@
+"""Where the files that travel with the toolkit are, in an installed and in an editable environment alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = _PACKAGE.parents[1]
+
+
+def data_dir(name: str) -> Path:
+    """The folder ``templates`` or ``dockerfiles``: package data, or the checkout's when editable."""
+    installed = _PACKAGE / "_data" / name
+    return installed if installed.is_dir() else _CHECKOUT / name
+
+
+def runtime_source() -> Path | None:
+    """The runtime's source tree in a checkout; None when installed (the wheel is package data then)."""
+    source = _CHECKOUT / "runtime"
+    return source if (source / "pyproject.toml").is_file() else None
+
+
+def packaged_wheels() -> list[Path]:
+    """The runtime's wheel as package data, when there is one."""
+    return sorted((_PACKAGE / "_data" / "wheels").glob("shardyard_runtime-*.whl"))
