@@ -49,7 +49,8 @@ class Placement:
             )
         if sorted(self.order) != ["D", "P", "T"]:
             raise ValueError(
-                f"placement_strategy {self.strategy!r} is neither 'cluster', 'spread' nor a permutation of 'DPT'"
+                f"placement_strategy {self.strategy!r} is neither 'cluster', 'spread' "
+                "nor a permutation of 'DPT'"
             )
 
     @property
@@ -73,7 +74,7 @@ class Placement:
         return found
 
     def group(self, kind: Group, rank: int) -> tuple[int, ...]:
-        """The global ranks of the group of this kind that ``rank`` is in, in order of their rank inside it."""
+        """The global ranks of the group of this kind that ``rank`` is in, ordered by their rank inside it."""
         mine = self.coordinates(rank)
         fixed = [letter for letter in "DPT" if letter not in _VARIES[kind]]
         return tuple(r for r in range(self.size) if all(self.coordinates(r)[f] == mine[f] for f in fixed))
