@@ -1,0 +1,101 @@
+"""Where the hosts of a job meet: over the network, or on one machine in process mode."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+DEFAULT_PORT = 7719
+
+
+class Meeting(Protocol):
+    """How the head is found, and who is believed to be one of its workers."""
+
+    local: bool
+
+    def listen(self) -> socket.socket: ...
+    def find_head(self) -> tuple[str, int] | None: ...
+    def token(self) -> str: ...
+    def admits(self, host: str, address: str, token: str) -> bool: ...
+    def close(self) -> None: ...
+
+
+@dataclass
+class NetworkMeeting:
+    """The head's host name and an agreed port. A worker is believed when its address belongs to its name."""
+
+    head: str
+    port: int = DEFAULT_PORT
+    local: bool = False
+
+    def listen(self) -> socket.socket:
+        family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+        return socket.create_server(
+            ("", self.port), family=family, dualstack_ipv6=family == socket.AF_INET6, backlog=512
+        )
+
+    def find_head(self) -> tuple[str, int] | None:
+        return self.head, self.port
+
+    def token(self) -> str:
+        return ""
+
+    def admits(self, host: str, address: str, token: str) -> bool:
+        try:
+            known = {str(item[4][0]) for item in socket.getaddrinfo(host, None)}
+        except OSError:
+            return False
+        return address.removeprefix("::ffff:") in known
+
+    def close(self) -> None:
+        pass
+
+
+class LocalMeeting:
+    """The head picks a free port and leaves it, with a secret, in a private file beside its base folder."""
+
+    local = True
+
+    def __init__(self, head_base: Path) -> None:
+        self._file = head_base / ".shardyard-control"
+        self._token = secrets.token_hex(16)
+
+    def listen(self) -> socket.socket:
+        server = socket.create_server(("127.0.0.1", 0), backlog=512)
+        part = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        part.touch(mode=0o600)
+        part.write_text(json.dumps({"port": server.getsockname()[1], "token": self._token}), encoding="utf-8")
+        part.replace(self._file)
+        return server
+
+    def find_head(self) -> tuple[str, int] | None:
+        try:
+            published = json.loads(self._file.read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        self._token = published["token"]
+        return "127.0.0.1", int(published["port"])
+
+    def token(self) -> str:
+        return self._token
+
+    def admits(self, host: str, address: str, token: str) -> bool:
+        return secrets.compare_digest(token, self._token)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._file.unlink()
+
+
+def choose_meeting(head: str, environ: Mapping[str, str] = os.environ) -> Meeting:
+    local_hosts = environ.get("SHARDYARD_LOCAL_HOSTS")
+    if local_hosts:
+        return LocalMeeting(Path(json.loads(local_hosts)[head]))
+    return NetworkMeeting(head, int(environ.get("SHARDYARD_CONTROL_PORT") or DEFAULT_PORT))

@@ -1,0 +1,115 @@
+"""The user's options for mpirun, merged with ours by what they set: the user wins."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+
+from .errors import LaunchError
+
+_REFUSED = {
+    "host",
+    "hostfile",
+    "H",
+    "machinefile",
+    "default-hostfile",
+    "add-host",
+    "add-hostfile",
+    "h",
+    "help",
+}
+_PAIRS = {"mca", "gmca", "prtemca", "pmixmca", "gprtemca", "gpmixmca", "omca"}
+_ALIASES = {"n": "np", "c": "np", "oversubscribe": "oversubscribe"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of mpirun: what it sets, and how it is written."""
+
+    key: tuple[str, str]
+    tokens: tuple[str, ...]
+
+
+@dataclass
+class UserOptions:
+    options: list[Option] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)  # asked for in a spelling that is not mpirun's
+
+    @property
+    def exported(self) -> list[str]:
+        return [option.key[1] for option in self.options if option.key[0] == "x"]
+
+
+def mca(name: str, value: str, flag: str = "mca") -> Option:
+    return Option(("mca", name), (f"--{flag}", name, value))
+
+
+def flag(name: str, *values: str) -> Option:
+    return Option(("flag", name), (f"--{name}", *values))
+
+
+def parse_options(text: str | None) -> UserOptions:
+    try:
+        tokens = shlex.split(text or "")
+    except ValueError as error:
+        raise LaunchError(
+            f"custom_mpi_options {text!r} cannot be split into words: {error}. Close every quotation mark."
+        ) from error
+    result = UserOptions()
+    while tokens:
+        word = tokens.pop(0)
+        name, has_value, value = word.lstrip("-").partition("=")
+        if not word.startswith("-") or not name:
+            raise LaunchError(
+                f"custom_mpi_options has {word!r} where an option should stand, so mpirun would take it "
+                "for the program to start. Options begin with a dash."
+            )
+        if name in _REFUSED:
+            raise LaunchError(
+                f"custom_mpi_options has {word!r}, but the hosts come from the job's resource configuration. "
+                "Remove that option; set the number of hosts with instance_count."
+            )
+        values = [value] if has_value else _take_values(name, word, tokens)
+        _add(result, name, word, has_value, values)
+    return result
+
+
+def _take_values(name: str, word: str, tokens: list[str]) -> list[str]:
+    needed = 2 if name in _PAIRS else 1 if name in {"x", "NCCL_DEBUG"} else None
+    if needed is None:
+        values = []
+        while tokens and not tokens[0].startswith("-"):
+            values.append(tokens.pop(0))
+        return values
+    if len(tokens) < needed:
+        raise LaunchError(
+            f"custom_mpi_options ends after {word!r}, which needs {needed} more word(s). Add them."
+        )
+    return [tokens.pop(0) for _ in range(needed)]
+
+
+def _add(result: UserOptions, name: str, word: str, has_value: str, values: list[str]) -> None:
+    if name == "NCCL_DEBUG":
+        result.environment["NCCL_DEBUG"] = values[0]
+        return
+    tokens = (word,) if has_value else (word, *values)
+    if name in _PAIRS and len(values) == 2:
+        key = ("mca", values[0])
+    elif name == "x":
+        key = ("x", values[0].partition("=")[0])
+    else:
+        key = ("flag", _ALIASES.get(name, name))
+    result.options = [option for option in result.options if option.key != key]  # the last one wins
+    result.options.append(Option(key, tokens))
+
+
+def merge_options(ours: list[Option], users: list[Option]) -> tuple[list[Option], list[str]]:
+    """Both together, and a warning for each of ours that the user replaced with something else."""
+    wanted = {option.key: option for option in users}
+    warnings = [
+        f"custom_mpi_options replaces `{' '.join(option.tokens)}` "
+        f"with `{' '.join(wanted[option.key].tokens)}`"
+        for option in ours
+        if option.key in wanted and wanted[option.key].tokens[1:] != option.tokens[1:]
+    ]
+    return [option for option in ours if option.key not in wanted] + users, warnings

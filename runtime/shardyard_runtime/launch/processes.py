@@ -1,0 +1,40 @@
+"""Child processes that do not outlive their parent."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+try:
+    _LIBC: Any = ctypes.CDLL(None)
+    _LIBC.prctl  # noqa: B018  # looked up now: a child between fork and exec must not load anything
+except (OSError, AttributeError):
+    _LIBC = None
+
+
+def die_with_parent() -> None:
+    """On Linux the kernel kills this process when the one that started it ends."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    """Starts a process in a group of its own, so that all of the group can be ended."""
+    return subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent, **options)
+
+
+def end(process: subprocess.Popen[bytes], grace: float = 2.0) -> int:
+    """Asks the process to end, then ends its whole group."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()
