@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shardyard.engines.base import LocalImage
+from shardyard.errors import RemoteError
+from shardyard.registry.manifest import Manifest
+from shardyard.registry.publish import Published, Retrying, Target, Verified
+
+TARGET = Target("h", "repo", "1")
+DONE = Published(TARGET.uri, "sha256:1", ("b",))
+
+
+class Inner:
+    def __init__(self, errors: list[RemoteError]) -> None:
+        self.errors, self.calls = errors, 0
+
+    def publish(self, source: str, target: Target) -> Published:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return DONE
+
+
+class World:
+    """Engine, catalogue and registry at once."""
+
+    def __init__(self, held: str | None, catalogue: list[str | None]) -> None:
+        self.held, self.catalogue = held, catalogue
+
+    def find(self, reference: str) -> LocalImage:
+        return LocalImage(reference, "id", 1, ("a", "b"))
+
+    def digest(self, repository: str, tag: str) -> str | None:
+        return self.held
+
+    def manifest(self, repository: str, digest: str) -> Manifest:
+        return Manifest(digest, 5, (100, 20))
+
+    def catalogued_digest(self, name: str, tag: str) -> str | None:
+        return self.catalogue.pop(0) if len(self.catalogue) > 1 else self.catalogue[0]
+
+
+def verified(world: Any, wait_s: float = 2.0) -> Verified:
+    return Verified(Inner([]), world, world, world, wait_s)
+
+
+def test_retries_a_broken_line() -> None:
+    inner = Inner([RemoteError("unexpected EOF")])
+    assert Retrying(inner, wait_s=0).publish("s", TARGET) is DONE
+    assert inner.calls == 2
+
+
+def test_does_not_retry_a_refusal() -> None:
+    inner = Inner([RemoteError("refused the password")])
+    with pytest.raises(RemoteError):
+        Retrying(inner, wait_s=0).publish("s", TARGET)
+    assert inner.calls == 1
+
+
+def test_waits_for_a_lagging_catalogue_and_counts_bytes() -> None:
+    done = verified(World("sha256:1", [None, "sha256:0", "sha256:1"])).publish("s", TARGET)
+    assert (done.size_bytes, done.new_layer_bytes) == (125, 20)
+
+
+def test_another_digest_in_the_registry_raises() -> None:
+    with pytest.raises(RemoteError, match="sha256:other"):
+        verified(World("sha256:other", ["sha256:1"])).publish("s", TARGET)
+
+
+def test_a_catalogue_that_never_learns_raises() -> None:
+    with pytest.raises(RemoteError, match="after 0 s"):
+        verified(World("sha256:1", [None]), 0.2).publish("s", TARGET)

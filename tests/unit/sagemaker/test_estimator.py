@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from shardyard.api.estimator import estimator
+from shardyard.errors import ProjectError
+
+TOML = """
+[image]
+name = "team/model"
+[registry]
+region = "eu-west-1"
+account = "123456789012"
+[distribution.mpi]
+enabled = true
+processes_per_host = 8
+[distribution.smdistributed.modelparallel]
+enabled = true
+parameters = {partitions = 2, microbatches = 4, ddp = true}
+[job]
+instance_type = "ml.p3.16xlarge"
+instance_count = 2
+hyperparameters = {lr = 0.1, quote = "it's \\"it\\""}
+inputs = {train = "s3://bucket/train"}
+"""
+URI = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/model:latest"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "shardyard.toml").write_text(TOML)
+    (tmp_path / "train.py").write_text("pass")
+    return tmp_path
+
+
+def test_the_code_calls_the_estimator_with_every_argument(project: Path) -> None:
+    tree = ast.parse(estimator(project).code)
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    made = next(c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "PyTorch")
+    given = {k.arg: k.value for k in made.keywords if k.arg}
+    assert ast.unparse(given.pop("role")) == "sagemaker.get_execution_role()"
+    values = {key: ast.literal_eval(value) for key, value in given.items()}
+    assert values == {
+        "entry_point": "train.py",
+        "source_dir": str(project),
+        "image_uri": URI,
+        "instance_type": "ml.p3.16xlarge",
+        "instance_count": 2,
+        "distribution": {
+            "mpi": {"enabled": True, "processes_per_host": 8},
+            "smdistributed": {
+                "modelparallel": {
+                    "enabled": True,
+                    "parameters": {"partitions": 2, "microbatches": 4, "ddp": True},
+                }
+            },
+        },
+        "hyperparameters": {"lr": 0.1, "quote": 'it\'s "it"'},
+        "base_job_name": "team-model",
+    }
+    fit = next(c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "fit")
+    assert ast.literal_eval(fit.args[0]) == {"train": "s3://bucket/train"}
+
+
+def test_the_arguments_are_json(project: Path) -> None:
+    given = json.loads(json.dumps(estimator(project, image="other:1").arguments))
+    assert given["image_uri"] == "other:1"
+    assert given["role"] is None
+
+
+@pytest.mark.parametrize("sdk", ["v3", "boto3"])
+def test_other_sdks_are_not_built_yet(project: Path, sdk: str) -> None:
+    with pytest.raises(ProjectError, match="not built yet") as caught:
+        estimator(project, sdk=sdk)
+    assert caught.value.exit_code == 2

@@ -1,0 +1,48 @@
+"""``shardyard.build_and_push``."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from shardyard.api.build import build_with
+from shardyard.api.push import push_with
+from shardyard.engines.docker import DockerEngine
+from shardyard.engines.progress import ConsoleProgress
+from shardyard.image.base import base_of
+from shardyard.project.load import load
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Sizes are compressed bytes, as the registry stores and counts them."""
+
+    image_uri: str
+    digest: str
+    size_bytes: int
+    new_layer_bytes: int
+    base: str
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def build_and_push(project: str | Path = ".", *, tag: str | None = None) -> Shipped:
+    """Builds, pushes, verifies. Progress goes to standard error."""
+    started = time.monotonic()
+    loaded = load(project, {"registry.tag": tag})
+    with ConsoleProgress() as progress:
+        engine = DockerEngine(listener=progress)
+        build_with(engine, loaded)
+        done = push_with(engine, loaded)
+    return Shipped(
+        image_uri=done.image_uri,
+        digest=done.digest,
+        size_bytes=done.size_bytes,
+        new_layer_bytes=done.new_layer_bytes,
+        base=base_of(loaded),
+        seconds=round(time.monotonic() - started, 3),
+    )

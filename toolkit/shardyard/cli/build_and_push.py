@@ -1,0 +1,27 @@
+"""``shardyard build-and-push``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shardyard.cli.common import JsonOption, ProjectOption, document
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("build-and-push")
+    def build_and_push(
+        project: ProjectOption = Path("."),
+        tag: Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")] = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Builds the image and pushes it to ECR; prints the image URI, alone."""
+        from shardyard.api.build_and_push import build_and_push as ship
+
+        shipped = ship(project, tag=tag)
+        if as_json:
+            document(shipped.as_dict())
+        else:
+            print(shipped.image_uri)

@@ -1,0 +1,34 @@
+"""``shardyard push``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shardyard.cli.common import JsonOption, ProjectOption, document
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("push")
+    def push(
+        project: ProjectOption = Path("."),
+        tag: Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")] = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Pushes the image to ECR, verified by digest; prints its URI."""
+        from shardyard.api.push import push as publish
+
+        done = publish(project, tag=tag)
+        if as_json:
+            document(
+                {
+                    "image_uri": done.image_uri,
+                    "digest": done.digest,
+                    "size_bytes": done.size_bytes,
+                    "new_layer_bytes": done.new_layer_bytes,
+                }
+            )
+        else:
+            print(done.image_uri)

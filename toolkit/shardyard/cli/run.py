@@ -1,0 +1,59 @@
+"""``shardyard run``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shardyard.cli.common import JsonOption, ProjectOption, document, note
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("run")
+    def run(
+        project: ProjectOption = Path("."),
+        hosts: Annotated[int | None, typer.Option("--hosts", min=1)] = None,
+        processes_per_host: Annotated[int | None, typer.Option("--processes-per-host", min=1)] = None,
+        inputs: Annotated[
+            list[str] | None, typer.Option("--input", metavar="CHANNEL=PATH", help="May be repeated.")
+        ] = None,
+        output: Annotated[Path | None, typer.Option("--output", help="For <host>/{model,output}.")] = None,
+        engine: Annotated[str | None, typer.Option("--engine", help="docker or process.")] = None,
+        timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds.")] = None,
+        image: Annotated[
+            str | None, typer.Option("--image", help="An image in place of the built one.")
+        ] = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """The job under the SageMaker contract on this machine; prints its log."""
+        from shardyard.api.run import run as start
+        from shardyard.local.outputs import summary
+
+        result = start(
+            project,
+            hosts=hosts,
+            processes_per_host=processes_per_host,
+            inputs=dict(_channel(text) for text in inputs or ()),
+            output=output,
+            engine=engine,
+            timeout=timeout,
+            image=image,
+            log=sys.stderr if as_json else sys.stdout,
+        )
+        if result.job_exit_code:
+            note(f"shardyard: {summary(result)}")
+        if as_json:
+            document(result.as_dict())
+        else:
+            print(f"job_exit_code={result.job_exit_code}")
+        raise typer.Exit(1 if result.job_exit_code else 0)
+
+
+def _channel(text: str) -> tuple[str, str]:
+    name, equals, path = text.partition("=")
+    if not equals or not name or not path:
+        raise typer.BadParameter(f"{text!r} is not of the form CHANNEL=PATH")
+    return name, path

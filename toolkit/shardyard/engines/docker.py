@@ -1,0 +1,125 @@
+"""The Docker engine, through docker-py's low-level API."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import docker
+from docker.errors import APIError, ImageNotFound
+
+from shardyard.engines.base import Credentials, Listener, LocalImage, PushedImage
+from shardyard.engines.connect import connect
+from shardyard.engines.progress import silent
+from shardyard.engines.stream import StreamError, aux, checked, failed_step, uploaded_layers
+from shardyard.errors import JobError, RemoteError
+
+SHORT_ID = 12
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """`host:5000/name:tag` to repository and tag (`latest` where there is none)."""
+    head, colon, tag = reference.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (reference, "latest")
+
+
+class DockerEngine:
+    """Satisfies `Engine`. `listener` is told of every event of every stream."""
+
+    def __init__(self, client: docker.DockerClient | None = None, listener: Listener = silent) -> None:
+        self._client = client or connect()
+        self._listener = listener
+
+    def build(self, context: BinaryIO, tag: str, platform: str) -> LocalImage:
+        try:
+            events = self._client.api.build(
+                fileobj=context,
+                custom_context=True,
+                tag=tag,
+                platform=platform,
+                rm=True,
+                forcerm=True,
+                network_mode="host",
+                decode=True,
+            )
+            for _ in checked(events, self._listener):
+                pass
+        except StreamError as error:
+            lines = "\n".join(f"  {line}" for line in error.tail)
+            step = failed_step(error.tail)
+            where = f" at {step!r}" if step else ""
+            raise JobError(
+                f"the build of {tag!r} failed{where}: {error.message}\nThe last lines:\n{lines}"
+            ) from error
+        except APIError as error:
+            raise JobError(f"the engine refused to build {tag!r}: {error.explanation or error}") from error
+        built = self.find(tag)
+        if built is None:
+            raise JobError(f"the build of {tag!r} ended without an error and without an image")
+        return built
+
+    def find(self, reference: str) -> LocalImage | None:
+        try:
+            facts = self._client.api.inspect_image(reference)
+        except ImageNotFound:
+            return None
+        layers = tuple((facts.get("RootFS") or {}).get("Layers") or ())
+        return LocalImage(reference, facts["Id"], int(facts["Size"]), layers)
+
+    def pull(self, reference: str, platform: str, credentials: Credentials | None) -> LocalImage:
+        repository, tag = split_reference(reference)
+        auth = credentials.auth_config() if credentials else None
+        try:
+            events = self._client.api.pull(
+                repository, tag=tag, platform=platform, auth_config=auth, stream=True, decode=True
+            )
+            for _ in checked(events, self._listener):
+                pass
+        except (StreamError, APIError) as error:
+            said = error.message if isinstance(error, StreamError) else (error.explanation or str(error))
+            raise RemoteError(f"cannot pull {reference!r}: {said}") from error
+        pulled = self.find(reference)
+        if pulled is None:
+            raise RemoteError(
+                f"the pull of {reference!r} ended without an image; is it built for {platform!r}?"
+            )
+        return pulled
+
+    def push(self, source: str, target: str, credentials: Credentials) -> PushedImage:
+        repository, tag = split_reference(target)
+        image = self.find(source)
+        if image is None:
+            raise JobError(f"the engine holds no image {source!r}. Type: shardyard build")
+        self._client.api.tag(source, repository, tag)
+        try:
+            events = self._client.api.push(
+                repository, tag=tag, auth_config=credentials.auth_config(), stream=True, decode=True
+            )
+            digest, seen = aux(checked(events, self._listener), "Digest")
+        except StreamError as error:
+            raise RemoteError(push_refused(target, error.message)) from error
+        except APIError as error:
+            raise RemoteError(push_refused(target, error.explanation or str(error))) from error
+        if digest is None:
+            raise RemoteError(
+                f"the push of {target!r} ended without a digest; nothing is known of its success"
+            )
+        sent = uploaded_layers(seen)
+        uploaded = tuple(d for d in image.layers if d.partition(":")[2][:SHORT_ID] in sent)
+        return PushedImage(digest, uploaded)
+
+
+def push_refused(target: str, said: str) -> str:
+    """The text of a refused push; a wrong password is named as such."""
+    host = target.partition("/")[0]
+    low = said.lower()
+    if "unauthorized" in low or "authentication required" in low or "no basic auth" in low:
+        return (
+            f"the registry {host!r} refused the password of this push ({said}). The sign-in token is wrong, "
+            "expired, or of another account. Type: aws sts get-caller-identity, and compare its account with "
+            "[registry] account in shardyard.toml"
+        )
+    if "denied" in low or "forbidden" in low:
+        return (
+            f"the registry {host!r} denied the push of {target!r}: {said}. Its owner must grant ecr:PutImage"
+        )
+    return f"the push of {target!r} failed: {said}"

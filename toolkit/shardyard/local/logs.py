@@ -1,0 +1,53 @@
+"""Logs of several hosts on one stream: whole lines, each tagged with its host, nothing lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TextIO
+
+Sink = Callable[[str, str], None]
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[str]:
+    """Chunks of any size to lines; the last one need not end in a newline. A carriage return inside a line
+    (a progress bar) stays."""
+    held = bytearray()
+    for chunk in chunks:
+        held += chunk
+        *whole, rest = bytes(held).split(b"\n")
+        if whole:
+            held = bytearray(rest)
+        for line in whole:
+            yield line.decode("utf-8", errors="replace").rstrip("\r")
+    if held:
+        yield held.decode("utf-8", errors="replace").rstrip("\r")
+
+
+class TaggedSink:
+    """Writes `algo-1 | line`; one lock, so that lines of two hosts never mix."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def __call__(self, host: str, line: str) -> None:
+        with self._lock:
+            self._stream.write(f"{host} | {line}\n")
+            self._stream.flush()
+
+
+class Pump(threading.Thread):
+    """Carries one host's log to the sink until it ends."""
+
+    def __init__(self, host: str, chunks: Iterable[bytes], sink: Sink) -> None:
+        super().__init__(name=f"log-{host}", daemon=True)
+        self._host, self._chunks, self._sink = host, chunks, sink
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            for line in lines(self._chunks):
+                self._sink(self._host, line)
+        except Exception as error:  # reported by the supervisor: a broken log must not hide the job's end
+            self.error = error

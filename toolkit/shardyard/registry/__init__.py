@@ -1,0 +1,1 @@
+"""Amazon ECR: sign in, make sure of the repository, push, verify by digest."""

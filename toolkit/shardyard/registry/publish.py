@@ -1,0 +1,136 @@
+"""The way of an image into ECR. Retry and verification are wrapped around the plain push."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import tenacity
+
+from shardyard.engines.base import Credentials, Engine, PushedImage
+from shardyard.errors import RemoteError
+from shardyard.registry.ecr import Ecr
+from shardyard.registry.manifest import RegistryReader
+
+TRANSIENT = (
+    "connection reset",
+    "eof",
+    "timeout",
+    "timed out",
+    "toomanyrequests",
+    "temporarily",
+    "502",
+    "503",
+    "504",
+)
+CATALOGUE_WAIT_S = 30.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an image goes."""
+
+    host: str
+    repository: str
+    tag: str
+
+    @property
+    def uri(self) -> str:
+        return f"{self.host}/{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True)
+class Published:
+    """An image in the registry. The sizes are what the registry stores: compressed."""
+
+    image_uri: str
+    digest: str
+    uploaded: tuple[str, ...]
+    size_bytes: int = 0
+    new_layer_bytes: int = 0
+
+
+class Publisher(Protocol):
+    """Puts a local image at a target."""
+
+    def publish(self, source: str, target: Target) -> Published: ...
+
+
+class PushPublisher:
+    """The push itself."""
+
+    def __init__(self, engine: Engine, credentials: Credentials) -> None:
+        self._engine, self._credentials = engine, credentials
+
+    def publish(self, source: str, target: Target) -> Published:
+        pushed: PushedImage = self._engine.push(source, target.uri, self._credentials)
+        return Published(target.uri, pushed.digest, pushed.uploaded)
+
+
+class Retrying:
+    """Tries again when the other side was busy or the line broke; never after a refusal."""
+
+    def __init__(self, inner: Publisher, attempts: int = 4, wait_s: float = 1.0) -> None:
+        self._inner = inner
+        self._retry = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(is_transient),
+            stop=tenacity.stop_after_attempt(attempts),
+            wait=tenacity.wait_exponential(multiplier=wait_s, max=20),
+            reraise=True,
+        )
+
+    def publish(self, source: str, target: Target) -> Published:
+        return self._retry(self._inner.publish, source, target)
+
+
+class Verified:
+    """Believes a push when the registry and ECR's catalogue both name the digest that was pushed."""
+
+    def __init__(
+        self, inner: Publisher, engine: Engine, ecr: Ecr, reader: RegistryReader, wait_s: float
+    ) -> None:
+        self._inner, self._engine, self._ecr, self._reader = inner, engine, ecr, reader
+        self._wait_s = wait_s
+
+    def publish(self, source: str, target: Target) -> Published:
+        done = self._inner.publish(source, target)
+        held = self._reader.digest(target.repository, target.tag)
+        if held != done.digest:
+            raise RemoteError(
+                f"the registry has {held!r} under {target.uri!r}, but {done.digest!r} was pushed"
+            )
+        self._await_catalogue(target, done.digest)
+        manifest = self._reader.manifest(target.repository, done.digest)
+        image = self._engine.find(source)
+        layers = image.layers if image else ()
+        new = sum(
+            size for diff, size in zip(layers, manifest.layer_bytes, strict=False) if diff in done.uploaded
+        )
+        return replace(done, size_bytes=manifest.size_bytes, new_layer_bytes=new)
+
+    def _await_catalogue(self, target: Target, digest: str) -> None:
+        """ECR's catalogue may lag behind its registry: polls for a bounded time."""
+        poll = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda found: found != digest),
+            stop=tenacity.stop_after_delay(self._wait_s),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=2),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+        )
+        found = poll(self._ecr.catalogued_digest, target.repository, target.tag)
+        if found != digest:
+            raise RemoteError(
+                f"ECR lists {found!r} for {target.repository}:{target.tag} after {self._wait_s:.0f} s, "
+                f"but {digest!r} was pushed. Someone else may push the same tag: set another [registry] tag"
+            )
+
+
+def is_transient(error: BaseException) -> bool:
+    return isinstance(error, RemoteError) and any(word in str(error).lower() for word in TRANSIENT)
+
+
+def publisher(
+    engine: Engine, ecr: Ecr, credentials: Credentials, wait_s: float = CATALOGUE_WAIT_S
+) -> Publisher:
+    """Push, retried, then verified."""
+    pushing = Retrying(PushPublisher(engine, credentials))
+    return Verified(pushing, engine, ecr, RegistryReader(credentials), wait_s)

@@ -1,0 +1,1 @@
+"""The hand-off of an image to SageMaker."""
