@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 FILE_NAME = "shardyard.toml"
+
+
+_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise ValueError("must be one line of text, without control characters")
+    return text
+
+
+def _one_word(text: str) -> str:
+    if any(letter.isspace() for letter in _one_line(text)):
+        raise ValueError("must be one word")
+    return text
+
+
+def _package(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9+.:-]*([=/~][A-Za-z0-9+.:~_-]+)?", text):
+        raise ValueError("is no name of a system package")
+    return text
+
+
+def _environment(table: dict[str, str]) -> dict[str, str]:
+    for name, value in table.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError(f"{name!r} is no name of an environment variable")
+        if name in _CREDENTIALS:
+            raise ValueError(f"{name} would be readable by everyone who has the image; use the job's role")
+        if value:
+            _one_line("x" + value)
+    return table
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Word = Annotated[str, AfterValidator(_one_word)]
 
 
 class _Section(BaseModel):
@@ -21,29 +58,29 @@ class Image(_Section):
         min_length=1, pattern=r"^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$"
     )
     framework: Literal["pytorch", "tensorflow"] = "pytorch"
-    framework_version: str | None = None
-    python_version: str | None = None
+    framework_version: Word | None = None
+    python_version: Word | None = None
     device: Literal["cpu", "gpu"] = "gpu"
-    base: str | None = None
-    entry_point: str = "train.py"
-    source_dir: str = "."
-    requirements: str | None = None
-    wheelhouse: str | None = None
-    apt: list[str] = []
-    env: dict[str, str] = {}
-    run: list[str] = []
-    ca_bundle: str | None = None
-    platform: str = "linux/amd64"
+    base: Word | None = None
+    entry_point: Line = "train.py"
+    source_dir: Line = "."
+    requirements: Line | None = None
+    wheelhouse: Line | None = None
+    apt: list[Annotated[str, AfterValidator(_package)]] = []
+    env: Annotated[dict[str, str], AfterValidator(_environment)] = {}
+    run: list[Line] = []
+    ca_bundle: Line | None = None
+    platform: Word = "linux/amd64"
     runtime: Literal["bundled", "image"] = "bundled"
 
 
 class Registry(_Section):
     """Where the image is pushed to. ``account`` is the user's own; None: the account of the credentials."""
 
-    region: str | None = None
+    region: Word | None = None
     account: str | None = Field(default=None, pattern=r"^\d{12}$")
-    repository: str | None = None
-    tag: str = "latest"
+    repository: Word | None = None
+    tag: str = Field(default="latest", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
 
     @field_validator("account", mode="before")
     @classmethod
@@ -117,7 +154,7 @@ class Run(_Section):
     hosts: int | None = Field(default=None, ge=1)
     processes_per_host: int | None = Field(default=None, ge=1)
     inputs: dict[str, str] = {}
-    output: str | None = None
+    output: Line | None = None
     timeout: float | None = Field(default=None, gt=0)
 
 

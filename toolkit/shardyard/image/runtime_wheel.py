@@ -1,0 +1,77 @@
+"""The runtime that goes into the image: its wheel's files, laid out under /opt/shardyard."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import BinaryIO
+
+from shardyard.errors import MissingError
+from shardyard.image.tarball import Writer
+from shardyard.paths import packaged_wheels, runtime_source
+from shardyard.project.model import Project
+
+HOME = "opt/shardyard"
+_TRAIN = b"""#!/usr/bin/env python3
+import sys
+
+sys.path.insert(0, "/opt/shardyard/lib")
+from shardyard_runtime.launch.main import main
+
+sys.exit(main())
+"""
+
+
+@cache
+def files() -> dict[str, bytes]:
+    """Path in the wheel to content: built from a checkout, from package data, or as it was installed."""
+    source = runtime_source()
+    wheels = packaged_wheels()
+    if source is not None:
+        return _unzipped(build(source))
+    if wheels:
+        return _unzipped(wheels[-1].read_bytes())
+    return _installed()
+
+
+def build(source: Path) -> bytes:
+    """The wheel of a source tree, the same bytes each time."""
+    from hatchling.builders.wheel import WheelBuilder
+
+    with tempfile.TemporaryDirectory() as folder:
+        made = list(WheelBuilder(str(source)).build(directory=folder, versions=["standard"]))
+        return Path(made[0]).read_bytes()
+
+
+def write(project: Project, out: BinaryIO) -> None:
+    """An archive of the runtime; ``smdistributed`` is left out where the image's own is to be used."""
+    writer = Writer(out)
+    writer.data(f"{HOME}/bin/train", _TRAIN, executable=True)
+    for name, content in sorted(files().items()):
+        if project.image.runtime == "bundled" or not name.startswith("smdistributed/"):
+            writer.data(f"{HOME}/lib/{name}", content)
+    writer.end()
+
+
+def _unzipped(wheel: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+
+
+def _installed() -> dict[str, bytes]:
+    try:
+        listed = metadata.files("shardyard-runtime") or []
+    except metadata.PackageNotFoundError:
+        listed = []
+    kept = {
+        str(one): Path(str(one.locate())).read_bytes()
+        for one in listed
+        if one.parts[0] in ("shardyard_runtime", "smdistributed") and one.suffix != ".pyc"
+    }
+    if not kept:
+        raise MissingError("the runtime is not installed here. Type: pip install --force-reinstall shardyard")
+    return kept
