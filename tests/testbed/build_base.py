@@ -7,6 +7,7 @@ import sys
 import time
 
 import docker
+
 from tests.testbed import ingredients
 from tests.testbed.base import DOCKERFILE, IMAGE
 from tests.testbed.settings import BASE_ACCOUNT, SIGN_IN_USER, WHEELS_PORT, Settings, load, password

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from tests.testbed.settings import ADDRESSES, Settings, ecr_host
 
 LIFETIME = dt.timedelta(days=365)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
-import socket
+import docker
 
 from tests.testbed.settings import BRIDGE, Settings
 
@@ -28,23 +27,19 @@ def command(settings: Settings) -> list[str]:
     ]
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=2)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(2)
-        self.sock.connect(self._path)
-
-
 def answers(settings: Settings) -> bool:
-    connection = _UnixConnection(str(settings.socket))
     try:
-        connection.request("GET", "/_ping")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
+        return _client(settings).ping()
+    except (docker.errors.DockerException, OSError):
         return False
-    finally:
-        connection.close()
+
+
+def tidy(settings: Settings) -> None:
+    """Containers and networks that a killed predecessor left in the engine's books; images stay."""
+    client = _client(settings)
+    client.containers.prune()
+    client.networks.prune()
+
+
+def _client(settings: Settings) -> docker.DockerClient:
+    return docker.DockerClient(base_url=settings.docker_host, version="1.41", timeout=30)

@@ -130,10 +130,15 @@ def ephemeral(settings: Settings) -> Path:
     return settings.folder / "run" / "ephemeral"
 
 
+def _users(settings: Settings) -> Path:
+    """Held, shared, by every command that runs inside."""
+    return settings.folder / "run" / "users.lock"
+
+
 @contextmanager
 def attached(settings: Settings) -> Iterator[int]:
     """The testbed while the block runs; the last user takes it down if it was brought up for them."""
-    users = open_lock(settings.folder / "run" / "users.lock")
+    users = open_lock(_users(settings))
     try:
         with locked(changing(settings)):
             fresh = running_pid(settings) is None
@@ -147,3 +152,19 @@ def attached(settings: Settings) -> Iterator[int]:
             if ephemeral(settings).exists() and try_lock(users):
                 down(settings)
             os.close(users)
+
+
+def abandoned(settings: Settings) -> bool:
+    """Whether it is up for commands that are all gone, killed before they could take it down.
+
+    Asked by the supervisor, which then holds both locks until it ends, so that nobody joins meanwhile.
+    """
+    if not ephemeral(settings).exists():
+        return False
+    change = open_lock(changing(settings))
+    users = open_lock(_users(settings))
+    if try_lock(change) and try_lock(users):
+        return True
+    os.close(users)
+    os.close(change)
+    return False

@@ -1,35 +1,34 @@
 """Hears from a registry what was pushed and tells moto, so that `describe_images` knows it.
 
 As on ECR, a push does not make a repository: in the user's account it must exist (the registry itself would
-take the push, moto would not list it). In the bases' account it is made.
+take the push, moto would not list it). In the bases' account it is made. moto forgets between runs and the
+registries do not: what the bases' registry holds is told again at the start.
 """
 
 from __future__ import annotations
 
 import json
-import ssl
 import sys
-import urllib.request
-from base64 import b64encode
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.testbed.probes import listening, wait
+from tests.testbed.registry_client import MANIFEST, RegistryClient
 from tests.testbed.settings import (
     ADDRESSES,
     BASE_ACCOUNT,
     MOTO_PORT,
     RECEIVER_PORT,
     REGION,
-    SIGN_IN_USER,
-    Settings,
-    ecr_host,
     load,
-    password,
 )
+
+START_WITHIN = 30.0
 
 
 def ecr_client(account: str) -> Any:
@@ -50,53 +49,55 @@ def ecr_client(account: str) -> Any:
     return client
 
 
-def tell(settings: Settings, client: Any, account: str, target: dict[str, Any]) -> None:
-    repository, digest, kind = target["repository"], target["digest"], target["mediaType"]
-    manifest = fetch_manifest(settings, account, repository, digest, kind)
+REGISTRIES = {account: RegistryClient(load(), account) for account in ADDRESSES}
+CLIENTS = {account: ecr_client(account) for account in ADDRESSES}
+
+
+def tell(account: str, repository: str, reference: str, tag: str | None, kind: str = MANIFEST) -> None:
+    manifest, digest = REGISTRIES[account].manifest(repository, reference, kind)
+    client = CLIENTS[account]
     if account == BASE_ACCOUNT:
         with suppress(client.exceptions.RepositoryAlreadyExistsException):
             client.create_repository(repositoryName=repository)
-    named = {"imageTag": target["tag"]} if target.get("tag") else {}
-    client.put_image(
-        repositoryName=repository,
-        imageManifest=manifest,
-        imageManifestMediaType=kind,
-        imageDigest=digest,
-        **named,
-    )
+    with suppress(client.exceptions.ImageAlreadyExistsException):
+        client.put_image(
+            repositoryName=repository,
+            imageManifest=manifest,
+            imageManifestMediaType=kind,
+            imageDigest=digest,
+            **({"imageTag": tag} if tag else {}),
+        )
 
 
-def fetch_manifest(settings: Settings, account: str, repository: str, reference: str, kind: str) -> str:
-    request = urllib.request.Request(f"https://{ecr_host(account)}/v2/{repository}/manifests/{reference}")
-    token = b64encode(f"{SIGN_IN_USER}:{password(account)}".encode()).decode()
-    request.add_header("Authorization", f"Basic {token}")
-    request.add_header("Accept", kind)
-    context = ssl.create_default_context(cafile=str(settings.bundle))
-    with urllib.request.urlopen(request, timeout=10, context=context) as answer:
-        return answer.read().decode()
+def tell_bases() -> None:
+    for address, port in ((ADDRESSES[BASE_ACCOUNT], 443), ("127.0.0.1", MOTO_PORT)):
+        wait(listening(address, port), START_WITHIN)
+    registry = REGISTRIES[BASE_ACCOUNT]
+    for repository in registry.repositories():
+        for tag in registry.tags(repository):
+            tell(BASE_ACCOUNT, repository, tag, tag)
 
 
 class Handler(BaseHTTPRequestHandler):
-    settings = load()
-    clients = {account: ecr_client(account) for account in ADDRESSES}
-
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        account = self.path.strip("/")
         for event in body["events"]:
-            target = event["target"]
-            if event["action"] != "push" or "manifest" not in target.get("mediaType", ""):
-                continue
-            try:
-                tell(self.settings, self.clients[account], account, target)
-            except ClientError as error:
-                print(f"{target['repository']}@{target['digest']}: {error}", file=sys.stderr, flush=True)
+            if event["action"] == "push" and "manifest" in event["target"].get("mediaType", ""):
+                self._pushed(self.path.strip("/"), event["target"])
         self.send_response(200)
         self.end_headers()
+
+    def _pushed(self, account: str, target: dict[str, Any]) -> None:
+        repository, digest = target["repository"], target["digest"]
+        try:
+            tell(account, repository, digest, target.get("tag"), target["mediaType"])
+        except (OSError, ClientError, BotoCoreError) as error:
+            print(f"{repository}@{digest}: {error}", file=sys.stderr, flush=True)
 
     def log_message(self, *_: object) -> None:
         """Silent: only what goes wrong is worth a line."""
 
 
 if __name__ == "__main__":
+    tell_bases()
     ThreadingHTTPServer(("127.0.0.1", RECEIVER_PORT), Handler).serve_forever()

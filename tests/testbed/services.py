@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.testbed import engine, registries
+from tests.testbed.probes import listening
 from tests.testbed.settings import ADDRESSES, MOTO_PORT, RECEIVER_PORT, ROOT, Settings
 
 
@@ -38,17 +38,6 @@ class Service:
             code = self.process.returncode
             raise RuntimeError(f"{self.name} ended with exit code {code}; see {self.name}.log")
         return self.ready()
-
-
-def listening(address: str, port: int) -> Callable[[], bool]:
-    def ask() -> bool:
-        try:
-            with socket.create_connection((address, port), timeout=1):
-                return True
-        except OSError:
-            return False
-
-    return ask
 
 
 def all_services(settings: Settings) -> list[Service]:

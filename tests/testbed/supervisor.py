@@ -8,12 +8,13 @@ import sys
 import time
 from types import FrameType
 
-from tests.testbed import namespace
+from tests.testbed import engine, lifecycle, namespace
 from tests.testbed.services import Service, all_services
-from tests.testbed.settings import load
+from tests.testbed.settings import Settings, load
 
 READY_WITHIN = 60.0
 STOP_WITHIN = 8.0
+LOOK_EVERY = 0.5
 
 
 class Stopped(Exception):
@@ -38,8 +39,9 @@ def main() -> int:
             service.start(settings)
             running.append(service)
         _wait_ready(running)
+        engine.tidy(settings)
         settings.ready.write_text("ready\n")
-        _supervise(running)
+        _supervise(settings, running)
     except Stopped:
         pass
     except RuntimeError as error:
@@ -64,13 +66,15 @@ def _wait_ready(running: list[Service]) -> None:
             time.sleep(0.05)
 
 
-def _supervise(running: list[Service]) -> None:
-    """Reaps what was left to the first process, and ends everything when a service ends."""
+def _supervise(settings: Settings, running: list[Service]) -> None:
+    """Reaps what is left to the first process; ends all when a service ends or no user is left."""
     ours = {service.process.pid: service for service in running if service.process}
-    while True:
-        pid, status = os.wait()
+    while not lifecycle.abandoned(settings):
+        pid, status = os.waitpid(-1, os.WNOHANG)
         if pid in ours:
             raise RuntimeError(f"{ours[pid].name} ended: {os.waitstatus_to_exitcode(status)}")
+        if not pid:
+            time.sleep(LOOK_EVERY)
 
 
 def _shut_down(running: list[Service]) -> None:

@@ -32,16 +32,20 @@ def cache() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+def _environment(cache: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k != "SHARDYARD_TESTBED"}
+    return {**kept, "SHARDYARD_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
+
+
 @pytest.fixture(scope="session")
 def cli(cache: Path) -> Iterator[Cli]:
     """Runs `python -m tests.testbed` with the given arguments, on a testbed that has no base image."""
 
     def call(*arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if k != "SHARDYARD_TESTBED"}
         done = subprocess.run(
             [sys.executable, "-m", "tests.testbed", *arguments],
             cwd=ROOT,
-            env={**environment, "SHARDYARD_CACHE": str(cache), "PYTHONPATH": str(ROOT)},
+            env=_environment(cache),
             input=stdin,
             capture_output=True,
             text=True,
@@ -54,7 +58,24 @@ def cli(cache: Path) -> Iterator[Cli]:
     call("down")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def background(cache: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `python -m tests.testbed` with the given arguments, its standard input and output as pipes."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.testbed", *arguments]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        started.append(subprocess.Popen(command, cwd=ROOT, env=_environment(cache), text=True, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
 def up(cli: Cli) -> Cli:
     cli("up", "--bare")
     return cli

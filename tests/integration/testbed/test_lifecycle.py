@@ -28,6 +28,14 @@ def processes_of(cache: Path) -> list[str]:
     return found
 
 
+def gone(cache: Path) -> bool:
+    """Whether every process of the testbed ends within ten seconds."""
+    give_up = time.monotonic() + 10
+    while processes_of(cache) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    return processes_of(cache) == []
+
+
 def machine() -> tuple[str, str, str]:
     """What the testbed must leave alone: the hosts file, the network interfaces, the mounts."""
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
@@ -70,11 +78,33 @@ def test_a_killed_supervisor_takes_everything_with_it(cli, cache):
     cli("up", "--bare")
     pid = json.loads(cli("status").stdout)["supervisor"]
     os.kill(pid, signal.SIGKILL)
-    give_up = time.monotonic() + 10
-    while processes_of(cache) and time.monotonic() < give_up:
-        time.sleep(0.05)
-    assert processes_of(cache) == []
+    assert gone(cache)
     assert machine() == before
     assert cli("status", check=False).returncode == 3
     cli("up", "--bare")
     cli("exec", "--bare", "--", "docker-registry", "--version")
+
+
+def test_a_killed_exec_does_not_leave_its_testbed_up(cli, cache, background):
+    cli("down")
+    process = background("exec", "--bare", "--", "sh", "-c", "echo inside; sleep 100")
+    assert process.stdout.readline() == "inside\n"
+    process.kill()
+    process.wait()
+    assert gone(cache)
+    assert cli("status", check=False).returncode == 3
+
+
+def test_the_last_of_two_commands_takes_the_testbed_down(cli, cache, background):
+    cli("down")
+    first = background("exec", "--bare", "--", "sh", "-c", "echo inside; read line")
+    assert first.stdout.readline() == "inside\n"
+    second = background(
+        "exec", "--bare", "--", "sh", "-c", "echo inside; read line; test -S ${DOCKER_HOST#unix://}"
+    )
+    assert second.stdout.readline() == "inside\n"
+    first.communicate("\n")
+    assert json.loads(cli("status").stdout)["up"]
+    second.communicate("\n")
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert gone(cache)

@@ -48,8 +48,9 @@ print(json.dumps({"host": host, "engine": client.version()["Version"], "refused"
 
 
 @pytest.fixture(scope="module")
-def pushed(up):
-    return json.loads(up("exec", "--bare", "--", sys.executable, "-", stdin=PUSH).stdout)
+def pushed(cli):
+    cli("up", "--bare")
+    return json.loads(cli("exec", "--bare", "--", sys.executable, "-", stdin=PUSH).stdout)
 
 
 def test_the_registry_answers_as_ecr(pushed):
