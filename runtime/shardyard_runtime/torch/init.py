@@ -1,0 +1,111 @@
+"""``smp.init``: parameters, placement, device, process groups, transport."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from shardyard_runtime.comm.torch_mpi import MpiTransport
+from shardyard_runtime.comm.torch_objects import ObjectMessages
+from shardyard_runtime.config.parameters import merged_with_environment, parse, placement_for
+from shardyard_runtime.config.placement import Group, Placement
+from shardyard_runtime.torch.pipeline.engine import Engine
+from shardyard_runtime.torch.state import Runtime, state
+
+
+def init(config: Mapping[str, Any] | None = None) -> None:
+    """Initializes this rank. SM_HP_MP_PARAMETERS wins over ``config``; a second call changes nothing.
+
+    Raises ParameterError with every finding, ValueError where the degrees do not fit the number of ranks.
+    """
+    if state.initialized:
+        return
+    cfg = parse(merged_with_environment(config or {}))
+    from mpi4py import MPI
+
+    world = MPI.COMM_WORLD.Dup()
+    placement = placement_for(cfg, world.Get_size())
+    node = world.Split_type(MPI.COMM_TYPE_SHARED)
+    local_rank = int(os.environ.get("SHARDYARD_LOCAL_RANK", node.Get_rank()))
+    device = _pin(local_rank, node.Get_size())
+    process_groups = _process_groups(world, node.Get_size(), placement, cfg.ddp_port, device)
+    transport = MpiTransport(world)
+    rank = transport.rank
+    engine = Engine(transport, placement.group(Group.PP, rank), cfg.pipeline, cfg.active_microbatches)
+    state.runtime = Runtime(
+        cfg=cfg,
+        placement=placement,
+        rank=rank,
+        local_rank=local_rank,
+        local_size=node.Get_size(),
+        device=device,
+        transport=transport,
+        objects=ObjectMessages(transport, placement),
+        engine=engine,
+        process_groups=process_groups,
+    )
+    atexit.register(transport.close)
+
+
+def _pin(local_rank: int, local_size: int) -> torch.device:
+    """Binds this process to its device; without GPUs, makes the calls that scripts make for GPUs harmless."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(local_rank)
+        return torch.device("cuda", local_rank)
+    torch.cuda.set_device = lambda device: None  # type: ignore[assignment]
+    torch.cuda.synchronize = lambda device=None: None  # type: ignore[assignment]
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_size))
+    return torch.device("cpu")
+
+
+def _process_groups(
+    world: Any, local_size: int, placement: Placement, port: int | None, device: torch.device
+) -> dict[Group, Any]:
+    """Initializes torch.distributed over all ranks, and a process group for each group of this rank.
+
+    The store's address travels over MPI, so nothing needs to be agreed beforehand.
+    """
+    rank, size = world.Get_rank(), world.Get_size()
+    address = _address() if size > local_size else "127.0.0.1"
+    timeout = timedelta(minutes=30)
+    if not dist.is_initialized():
+        store = (
+            dist.TCPStore(address, port or 0, is_master=True, wait_for_workers=False) if rank == 0 else None
+        )
+        host, store_port = world.bcast((address, store.port) if store else None)
+        store = store or dist.TCPStore(host, store_port, is_master=False, timeout=timeout)
+        if size == local_size:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
+    groups: dict[Group, Any] = {Group.WORLD: dist.group.WORLD}
+    made: dict[tuple[int, ...], Any] = {tuple(range(size)): dist.group.WORLD}
+    for kind in (Group.DP, Group.MP, Group.PP, Group.RDP, Group.TP):
+        for members in placement.groups(kind):
+            if members not in made:
+                made[members] = dist.new_group(list(members), timeout=timeout)
+        groups[kind] = made[placement.group(kind, rank)]
+    return groups
+
+
+def _address() -> str:
+    """An IPv4 address of this host that the other hosts reach: of SageMaker's interface where it is named."""
+    interface = os.environ.get("SM_NETWORK_INTERFACE_NAME")
+    if interface:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                packed = struct.pack("256s", interface[:15].encode())
+                return socket.inet_ntoa(fcntl.ioctl(probe.fileno(), 0x8915, packed)[20:24])  # SIOCGIFADDR
+            except OSError:
+                pass  # no such interface here: the host's name has to do
+    return socket.gethostbyname(socket.gethostname())

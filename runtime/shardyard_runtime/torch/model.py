@@ -1,0 +1,280 @@
+"""``smp.DistributedModel``: the user's module, partitioned at the first step."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from shardyard_runtime.config.placement import Group
+from shardyard_runtime.torch import data_parallel
+from shardyard_runtime.torch.partition import auto, manual
+from shardyard_runtime.torch.pipeline.intercept import OutsideStep, intercept
+from shardyard_runtime.torch.state import state
+
+log = logging.getLogger(__name__)
+PARTIAL_KEY = "_smp_is_partial"
+
+
+class ReplicatedModule(nn.Module):
+    """The layer between wrapper and model when ``ddp`` is on; scripts reach the model by ``.module.module``."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module(*args, **kwargs)
+
+
+class DistributedModel(nn.Module):
+    """Wraps the one model of a script. Calls, and :meth:`backward`, only inside ``smp.step``.
+
+    Args:
+        module: the model. Before the first step all its parameters are here; afterwards those that this rank's
+            partition does not own have shape and dtype, but no storage of their own.
+        trace_device, trace_execution_times, trace_memory_usage: accepted; partitioning by parameter count needs
+            no trace.
+        overlapping_allreduce: accepted; gradients are reduced at the end of the step.
+        backward_passes_per_step: steps with a backward between two reductions of the gradients.
+        average_grads_across_microbatches: divide gradients by the number of microbatches.
+        bucket_cap_mb: size of a reduced bucket of gradients, in MiB.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        trace_device: str = "gpu",
+        trace_execution_times: bool = False,
+        overlapping_allreduce: bool = True,
+        backward_passes_per_step: int = 1,
+        average_grads_across_microbatches: bool = True,
+        bucket_cap_mb: float = 25,
+        trace_memory_usage: bool = False,
+        broadcast_buffers: bool = True,
+        gradient_as_bucket_view: bool = False,
+    ) -> None:
+        super().__init__()
+        cfg = state.cfg
+        if state.model is not None:
+            raise RuntimeError("smp.DistributedModel was made twice: a script wraps one model")
+        self.module = ReplicatedModule(module) if cfg.ddp else module
+        self.partitioned = False
+        self.bucket_cap_mb = bucket_cap_mb
+        self._backward_passes_per_step = backward_passes_per_step
+        self._passes = 0
+        self._scale = 1.0 / cfg.microbatches if average_grads_across_microbatches else 1.0
+        self._owner: dict[str, int] = {}
+        self._post_partition: OrderedDict[int, Callable[..., Any]] = OrderedDict()
+        self._post_step: OrderedDict[int, Callable[..., Any]] = OrderedDict()
+        state.model = self
+
+    # -- inside a step ----------------------------------------------------------------------------------------
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if not state.live.engine.in_step:
+            raise OutsideStep(
+                "the model was called outside a step: call it in a function decorated with @smp.step"
+            )
+        return self.module(*args, **kwargs)
+
+    def backward(self, tensors: Any, grad_tensors: Any = None) -> None:
+        """``torch.autograd.backward`` of this microbatch; may let other microbatches go first."""
+        engine = state.live.engine
+        if not engine.in_step:
+            raise OutsideStep("model.backward was called outside a function decorated with @smp.step")
+        outputs = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+        given = [grad_tensors] if isinstance(grad_tensors, torch.Tensor) else list(grad_tensors or [])
+        given = given or [None] * len(outputs)
+        scaled = [
+            (torch.ones_like(t) if g is None and t.numel() == 1 else g)
+            for t, g in zip(outputs, given, strict=True)
+        ]
+        engine.park()
+        with torch.autograd.set_multithreading_enabled(False):
+            torch.autograd.backward(outputs, [None if g is None else g * self._scale for g in scaled])
+
+    # -- partitioning -----------------------------------------------------------------------------------------
+
+    def begin_step(self) -> None:
+        """Called by ``smp.step`` on every rank; the first call partitions."""
+        if self.partitioned:
+            return
+        runtime, cfg, root = state.live, state.cfg, self.get_module()
+        partitions = runtime.placement.pp_size
+        raw = (
+            auto.assign(root, partitions)
+            if cfg.auto_partition
+            else manual.assign(root, partitions, cfg.default_partition)
+        )
+        by_instance: dict[int, int] = {}
+        named = list(root.named_modules(remove_duplicate=False))
+        for path, module in named:
+            self._owner[path] = by_instance.setdefault(id(module), raw[path])
+        mine = runtime.placement.rank_in(Group.PP, runtime.rank)
+        runtime.engine.own({path: module for path, module in named if self._owner[path] == mine})
+        for path, module in root.named_modules():
+            if self._owner[path] != mine:
+                intercept(runtime.engine, module, path, self._owner[path])
+                _release(module)
+            else:
+                _move(module, runtime.device)
+        self.partitioned = True
+        data_parallel.synchronize(self)
+        if runtime.rank == 0:
+            log.info("%s", self.partition_table())
+        if state.optimizer is not None:
+            state.optimizer.after_partition()
+        for hook in list(self._post_partition.values()):
+            hook(self, state.optimizer)
+
+    def end_step(self) -> None:
+        for hook in list(self._post_step.values()):
+            hook(self, state.optimizer)
+        self._post_step.clear()
+
+    def reduces_now(self) -> bool:
+        """Counts a backward pass; True on every ``backward_passes_per_step``-th."""
+        self._passes += 1
+        return self._passes % self._backward_passes_per_step == 0
+
+    def partition_table(self) -> str:
+        """One line a partition: modules and parameters."""
+        counts: dict[int, list[int]] = {p: [0, 0] for p in range(state.live.placement.pp_size)}
+        for path, module in self.get_module().named_modules():
+            counts[self._owner[path]][0] += 1
+            counts[self._owner[path]][1] += sum(p.numel() for p in module.parameters(recurse=False))
+        total = max(1, sum(c[1] for c in counts.values()))
+        lines = [f"{p:>9} {m:>8} {n:>12,} {n / total:>6.1%}" for p, (m, n) in counts.items()]
+        return "\n".join(["partition  modules   parameters  share", *lines])
+
+    def register_post_partition_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """``hook(model, optimizer)``, once, after partitioning and before the first forward."""
+        handle = RemovableHandle(self._post_partition)
+        self._post_partition[handle.id] = hook
+        return handle
+
+    def register_post_step_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """``hook(model, optimizer)``, once, after the first step."""
+        handle = RemovableHandle(self._post_step)
+        self._post_step[handle.id] = hook
+        return handle
+
+    # -- what is here -----------------------------------------------------------------------------------------
+
+    def get_module(self) -> nn.Module:
+        """The user's model, below every wrapper."""
+        return self.module.module if isinstance(self.module, ReplicatedModule) else self.module
+
+    def local_named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """Modules that this rank's partition owns; all of them before the first step."""
+        mine = state.live.placement.rank_in(Group.PP, state.live.rank)
+        for path, module in self.get_module().named_modules():
+            if not self.partitioned or self._owner[path] == mine:
+                yield path, module
+
+    def local_modules(self) -> Iterator[nn.Module]:
+        return (module for _, module in self.local_named_modules())
+
+    def local_named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        seen: set[int] = set()
+        for path, module in self.local_named_modules():
+            for name, parameter in module.named_parameters(path, recurse=False):
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    yield name, parameter
+
+    def local_parameters(self) -> Iterator[nn.Parameter]:
+        return (parameter for _, parameter in self.local_named_parameters())
+
+    def local_named_buffers(self) -> Iterator[tuple[str, torch.Tensor]]:
+        for path, module in self.local_named_modules():
+            yield from module.named_buffers(path, recurse=False)
+
+    def local_buffers(self) -> Iterator[torch.Tensor]:
+        return (buffer for _, buffer in self.local_named_buffers())
+
+    # -- state ------------------------------------------------------------------------------------------------
+
+    def local_state_dict(self) -> dict[str, Any]:
+        """Parameters and buffers of this rank's partition, marked with ``_smp_is_partial``."""
+        full = self.get_module().state_dict()
+        mine = state.live.placement.rank_in(Group.PP, state.live.rank)
+        local = {k: v for k, v in full.items() if not self.partitioned or self._owner_of(k) == mine}
+        return {**local, PARTIAL_KEY: self.partitioned}
+
+    def _owner_of(self, key: str) -> int:
+        path = key.rpartition(".")[0]
+        while path not in self._owner:  # custom state may lie deeper than the module that saves it
+            path = path.rpartition(".")[0]
+        return self._owner[path]
+
+    def state_dict(  # type: ignore[override]
+        self, *args: Any, gather_to_rank0: bool = False, **kwargs: Any
+    ) -> dict[str, Any]:
+        """The whole model's, on the CPU. Collective over the pipeline group, and over nothing else.
+
+        With ``gather_to_rank0`` the other ranks get an empty dict.
+        """
+        if not self.partitioned:
+            return dict(self.get_module().state_dict())
+        local = {k: _cpu(v) for k, v in self.local_state_dict().items() if k != PARTIAL_KEY}
+        merged: dict[str, Any] = {}
+        for part in state.live.objects.allgather(local, Group.PP):
+            merged.update(part)
+        if gather_to_rank0 and state.live.rank != 0:
+            return {}
+        return {key: merged[key] for key in self.get_module().state_dict() if key in merged}
+
+    def load_state_dict(  # type: ignore[override]
+        self,
+        state_dict: Mapping[str, Any],
+        strict: bool = True,
+        assign: bool = False,
+        same_partition_load: bool = False,
+    ) -> Any:
+        """Loads a full dict, or the partial one of this partition; only what is here is filled.
+
+        A partial dict before the first step is loaded once the partition is known.
+        """
+        items = {k: v for k, v in state_dict.items() if k != PARTIAL_KEY}
+        partial = bool(state_dict.get(PARTIAL_KEY, False))
+        if partial and not self.partitioned:
+            self.register_post_partition_hook(lambda model, _: model.load_state_dict(state_dict, strict))
+            return None
+        if not self.partitioned:
+            return self.get_module().load_state_dict(items, strict=strict)
+        mine = state.live.placement.rank_in(Group.PP, state.live.rank)
+        expected = [k for k in self.get_module().state_dict() if self._owner_of(k) == mine]
+        missing = [k for k in expected if k not in items]
+        if strict and missing:
+            raise RuntimeError(
+                f"the state dict lacks {missing} of partition {mine}; strict=False loads the rest"
+            )
+        local = {k: items[k] for k in expected if k in items}
+        return self.get_module().load_state_dict(local, strict=False)
+
+
+def _release(module: nn.Module) -> None:
+    """Frees the parameters of a module that lives elsewhere: shape and dtype stay, values read as NaN."""
+    for parameter in module.parameters(recurse=False):
+        fill = float("nan") if parameter.dtype.is_floating_point else 0
+        parameter.data = torch.full((1,), fill, dtype=parameter.dtype).expand(parameter.shape)
+        parameter.grad = None
+
+
+def _move(module: nn.Module, device: torch.device) -> None:
+    """Puts a module's own parameters and buffers on this rank's device, keeping the parameters' identity."""
+    for parameter in module.parameters(recurse=False):
+        parameter.data = parameter.data.to(device)
+    for name, buffer in module.named_buffers(recurse=False):
+        module._buffers[name] = buffer.to(device)
+
+
+def _cpu(value: Any) -> Any:
+    return value.detach().cpu() if isinstance(value, torch.Tensor) else value

@@ -1,0 +1,70 @@
+"""Manual partitioning: ``smp.partition`` around construction, ``smp.set_partition`` on a module."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+_MARK = "_shardyard_partition"
+_active: list[int] = []
+
+
+def mark(module: nn.Module, partition: int) -> None:
+    """Puts a module, and below it what has no mark of its own, into a partition."""
+    if isinstance(partition, bool) or not isinstance(partition, int) or partition < 0:
+        raise ValueError(f"partition must be an integer of at least 0, not {partition!r}")
+    module.__dict__[_MARK] = partition
+
+
+@contextlib.contextmanager
+def partition(index: int) -> Iterator[None]:
+    """Modules constructed inside go into partition ``index``; contexts nest, the inner one wins."""
+    original = nn.Module.__init__
+
+    def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        self.__dict__.setdefault(_MARK, _active[-1])
+
+    _active.append(index)
+    if len(_active) == 1:
+        nn.Module.__init__ = init  # type: ignore[method-assign]
+        _restore.append(original)
+    try:
+        yield
+    finally:
+        _active.pop()
+        if not _active:
+            nn.Module.__init__ = _restore.pop()  # type: ignore[method-assign]
+
+
+_restore: list[Any] = []
+
+
+def assign(root: nn.Module, partitions: int, default: int) -> dict[str, int]:
+    """Module path to partition from the marks; a module without one is with its parent, the root in ``default``.
+
+    Raises ValueError for a mark that names a partition that does not exist, or for modules that share a
+    parameter and are marked apart.
+    """
+    owner: dict[str, int] = {}
+    home: dict[int, str] = {}
+    problems: list[str] = []
+    for path, module in root.named_modules(remove_duplicate=False):
+        parent = path.rpartition(".")[0]
+        inherited = owner[parent] if path else default
+        owner[path] = module.__dict__.get(_MARK, inherited)
+        if owner[path] >= partitions:
+            problems.append(f"{path or 'the model'} is set to partition {owner[path]} of {partitions}")
+            continue
+        for name, parameter in module.named_parameters(recurse=False):
+            first = home.setdefault(id(parameter), path)
+            if owner[first] != owner[path]:
+                problems.append(
+                    f"{path}.{name} is shared with {first} but set to partition {owner[path]}, not {owner[first]}"
+                )
+    if problems:
+        raise ValueError("manual partitioning cannot work: " + "; ".join(problems))
+    return owner

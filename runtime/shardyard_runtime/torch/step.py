@@ -1,0 +1,113 @@
+"""``smp.step``: a function that runs once a microbatch on the pipeline's first rank."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from shardyard_runtime.torch import data_parallel
+from shardyard_runtime.torch.microbatch import StepOutput, join, split
+from shardyard_runtime.torch.state import state
+
+
+class StepFunction:
+    """What ``smp.step`` returns. It does not bind: in a class body it stays a plain function."""
+
+    StepOutput = StepOutput
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        non_split_inputs: Sequence[str],
+        input_split_axes: Mapping[str, int],
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._non_split = frozenset(non_split_inputs)
+        self._axes = dict(input_split_axes)
+        self._signature = inspect.signature(function)
+        unknown = (self._non_split | set(self._axes)) - set(self._signature.parameters)
+        if unknown and not any(p.kind is p.VAR_KEYWORD for p in self._signature.parameters.values()):
+            raise ValueError(
+                f"smp.step of {function.__name__!r} names arguments that it does not have: {sorted(unknown)}; "
+                f"its arguments are {list(self._signature.parameters)}"
+            )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the step; the same result on every rank of the pipeline group.
+
+        Raises whatever the function raised, on the rank where it was raised; PeerFailed on the others.
+        """
+        runtime = state.live
+        model = state.model
+        if model is not None:
+            model.begin_step()
+        if runtime.engine.leads:
+            results, ran_backward = runtime.engine.lead(self._bodies(args, kwargs))
+        else:
+            results, ran_backward = runtime.engine.follow()
+        if model is not None:
+            if ran_backward:
+                data_parallel.reduce_gradients(model)
+            model.end_step()
+        return join(results)
+
+    def _bodies(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Callable[[], Any]]:
+        count = state.cfg.microbatches
+        bound = self._signature.bind(*args, **kwargs)
+        columns: dict[str, list[Any]] = {}
+        for name, value in bound.arguments.items():
+            if name in self._non_split:
+                columns[name] = [value] * count
+            else:
+                columns[name] = split(_to_device(value), count, self._axes.get(name, 0), name)
+
+        def body(index: int) -> Any:
+            bound_here = inspect.BoundArguments(self._signature, {n: c[index] for n, c in columns.items()})  # type: ignore[arg-type]
+            return self._function(*bound_here.args, **bound_here.kwargs)
+
+        grad = torch.is_grad_enabled()
+
+        def with_mode(index: int) -> Any:
+            with torch.set_grad_enabled(grad):
+                return body(index)
+
+        return [functools.partial(with_mode, index) for index in range(count)]
+
+
+def _to_device(value: Any) -> Any:
+    """Tensors on the CPU go to this rank's device, as the library that scripts were written for did."""
+    device = state.live.device
+    if device.type == "cpu":
+        return value
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return type(value)({k: _to_device(v) for k, v in value.items()})
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return type(value)(_to_device(v) for v in value)
+    return value
+
+
+def step(
+    function: Callable[..., Any] | None = None,
+    *,
+    non_split_inputs: Sequence[str] = (),
+    input_split_axes: Mapping[str, int] | None = None,
+    detach_outputs: bool = True,
+) -> Any:
+    """Decorator, bare or called: each tensor argument is split into microbatches along its axis (0).
+
+    ``detach_outputs=False`` is refused: what a step returns has left the ranks that hold its graph.
+    """
+    if not detach_outputs:
+        raise ValueError("detach_outputs=False is not built yet: a step's results are detached; leave it out")
+
+    def wrap(f: Callable[..., Any]) -> StepFunction:
+        return StepFunction(f, non_split_inputs, input_split_axes or {})
+
+    return wrap if function is None else wrap(function)
