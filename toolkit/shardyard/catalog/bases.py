@@ -44,7 +44,7 @@ def versions(framework: str) -> list[str]:
 
 
 def find(framework: str, version: str | None, python: str | None, device: str) -> Base:
-    """The catalog's image, the newest version when none is asked for. Raises NoBase."""
+    """The catalog's image; without a version the newest of ``<framework>-training``. Raises NoBase."""
     catalog = read("base_images.json")
     exact = _exact(framework, version)
     row = catalog[framework][exact]
@@ -63,7 +63,8 @@ def find(framework: str, version: str | None, python: str | None, device: str) -
 def _exact(framework: str, version: str | None) -> str:
     known = versions(framework)
     if version is None:
-        return known[-1]
+        rows = read("base_images.json")[framework]
+        return [one for one in known if rows[one]["repository"] == f"{framework}-training"][-1]
     exact = read("base_images.json")[f"{framework}_aliases"].get(version, version)
     if exact not in known:
         guess = nearest(version, known)

@@ -31,8 +31,9 @@ class Finding:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that a typo most likely meant, or None when nothing is close."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return close[0] if close else None
+    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    swapped = [one for one in close if sorted(one) == sorted(word)]
+    return next(iter(swapped + close), None)
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:

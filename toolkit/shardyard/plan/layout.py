@@ -1,0 +1,93 @@
+"""Which rank, on which host and device, holds which partition of which replica."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from shardyard.errors import ProjectError
+from shardyard.project.findings import Finding
+from shardyard.project.model import Project
+from shardyard_runtime.config.parameters import ParameterError, SmpConfig, parse, placement_for
+from shardyard_runtime.config.placement import Placement
+
+
+@dataclass(frozen=True)
+class Seat:
+    rank: int
+    host: int
+    device: int
+    partition: int
+    tensor: int
+    replica: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All seats in the order of the global ranks."""
+
+    hosts: int
+    processes_per_host: int
+    placement: Placement
+    config: SmpConfig
+    seats: tuple[Seat, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "hosts": self.hosts,
+            "processes_per_host": self.processes_per_host,
+            "size": self.placement.size,
+            "placement_strategy": self.config.placement_strategy,
+            "order": self.placement.order,
+            "pipeline_parallel_degree": self.placement.pp_size,
+            "tensor_parallel_degree": self.placement.tp_size,
+            "reduced_data_parallel_degree": self.placement.rdp_size,
+            "microbatches": self.config.microbatches,
+            "ranks": [asdict(seat) for seat in self.seats],
+        }
+
+
+def layout(project: Project) -> Layout:
+    """Raises ProjectError where the parameters are wrong or do not fit the processes."""
+    hosts = project.job.instance_count
+    mpi, block = project.distribution.mpi, project.distribution.model_parallel
+    each = (mpi.processes_per_host or 1) if mpi.enabled else 1
+    try:
+        config = parse(block.parameters if block else {}, framework=project.image.framework)
+        placement = placement_for(config, hosts * each)
+    except ParameterError as error:
+        where = "distribution.smdistributed.modelparallel.parameters"
+        findings = [
+            Finding("error", "parameter", f"{where}.{one.name}", one.message, one.remedy)
+            for one in error.findings
+            if one.level == "error"
+        ]
+        raise ProjectError("there is nothing to draw", findings) from error
+    seats = []
+    for rank in range(placement.size):
+        at = placement.coordinates(rank)
+        seats.append(Seat(rank, rank // each, rank % each, at["P"], at["T"], at["D"]))
+    return Layout(hosts, each, placement, config, tuple(seats))
+
+
+def draw(plan: Layout) -> str:
+    """The layout as plain text: a block a host, a line a device."""
+    place = plan.placement
+    lines = [
+        f"{place.size} ranks = {plan.hosts} hosts × {plan.processes_per_host} processes "
+        f"= {place.pp_size} pipeline × {place.tp_size} tensor × {place.rdp_size} replicas, "
+        f"{plan.config.placement_strategy} ({place.order})",
+        f"{plan.config.microbatches} microbatches, {plan.config.active_microbatches} in flight at most, "
+        f"{plan.config.pipeline} pipeline",
+    ]
+    width = len(str(place.size - 1))
+    for host in range(plan.hosts):
+        lines += ["", f"algo-{host + 1}"]
+        for seat in plan.seats[host * plan.processes_per_host : (host + 1) * plan.processes_per_host]:
+            bar = "".join("█" if part == seat.partition else "·" for part in range(place.pp_size))
+            tensor = f"  tensor {seat.tensor}" if place.tp_size > 1 else ""
+            lines.append(
+                f"  device {seat.device}  rank {seat.rank:>{width}}  {bar}  "
+                f"partition {seat.partition}{tensor}  replica {seat.replica}"
+            )
+    return "\n".join(lines)
