@@ -1,5 +1,5 @@
 # Made by shardyard: the same project gives the same bytes. Least often changed first, the code last.
-FROM 763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0.1-gpu-py310-cu121-ubuntu20.04-sagemaker
+FROM 763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.0.1-gpu-py310
 
 COPY ca-bundle.crt /opt/shardyard/ca-bundle.crt
 

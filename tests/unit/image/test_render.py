@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import shardyard
+from shardyard.paths import runtime_source
 
 HERE = Path(__file__).parent
 FULL = """
@@ -50,16 +52,22 @@ def test_the_code_comes_last_and_the_required_lines_are_there(folder: Path) -> N
         assert line in lines
 
 
-def test_bytes_do_not_depend_on_the_hash_seed(folder: Path) -> None:
+def test_bytes_do_not_depend_on_the_hash_seed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     code = (
         "import sys\n"
-        "from shardyard.image import context\n"
+        "from pathlib import Path\n"
+        "from shardyard.image import context, runtime_wheel\n"
         "from shardyard.project.load import load\n"
+        "runtime_wheel.runtime_source = lambda: Path(sys.argv[2])\n"
         "context.write(load(sys.argv[1]), sys.stdout.buffer)\n"
     )
+    source = runtime_source()
+    if source is None:
+        pytest.skip("the runtime's wheel is built in a checkout only")
+    runtime = shutil.copytree(source, tmp_path_factory.mktemp("copy") / "runtime")
     made = {
         subprocess.run(
-            [sys.executable, "-c", code, str(folder)],
+            [sys.executable, "-c", code, str(folder), str(runtime)],
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
             check=True,
