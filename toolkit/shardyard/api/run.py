@@ -35,8 +35,8 @@ def run(
 ) -> JobResult:
     """Runs the job under the SageMaker contract on this machine; a failed job is a result, not an exception.
 
-    The log of all hosts goes to ``log`` (standard output), each line tagged with its host. Models and outputs
-    are under ``<output>/algo-i``, by default ``out`` in the project.
+    The log of all hosts goes to ``log`` (standard output), each line tagged with its host. Models, outputs
+    and logs are under ``<output>/algo-i``, by default ``out`` in the project.
     """
     if engine is not None and engine not in ENGINES:
         raise ProjectError(f"engine {engine!r} is unknown; use one of: {', '.join(ENGINES)}")

@@ -16,7 +16,7 @@ import docker
 from shardyard.errors import JobError
 from shardyard.local import outputs, processes
 from shardyard.local.containers import ContainerJob
-from shardyard.local.logs import Sink
+from shardyard.local.logs import FileTee, Sink
 from shardyard.local.spec import JobResult, JobSpec
 from shardyard.local.supervise import supervise
 
@@ -49,11 +49,15 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 def run_processes(job: JobSpec, output: Path, sink: Sink) -> JobResult:
     outputs.clear(output, job)
-    with _terminate_as_interrupt(), _temporary(job.name) as root:
+    with (
+        _terminate_as_interrupt(),
+        _temporary(job.name) as root,
+        FileTee(sink, output, job.host_names) as tee,
+    ):
         hosts: list[processes.ProcessHost] = []
         try:
             hosts = processes.start(job, root, keep_out=(output,))
-            result = supervise(hosts, sink, job.timeout)
+            result = supervise(hosts, tee, job.timeout)
         finally:
             processes.finish(hosts)
             outputs.collect_processes(job, root, output)
@@ -64,12 +68,16 @@ def run_containers(
     client: docker.DockerClient, image: str, job: JobSpec, output: Path, sink: Sink
 ) -> JobResult:
     outputs.clear(output, job)
-    with _terminate_as_interrupt(), _temporary(job.name) as root:
+    with (
+        _terminate_as_interrupt(),
+        _temporary(job.name) as root,
+        FileTee(sink, output, job.host_names) as tee,
+    ):
         containers = ContainerJob(client, image, job, root)
         problems: list[str] = []
         try:
             containers.start()
-            result = supervise(containers.hosts, sink, job.timeout)
+            result = supervise(containers.hosts, tee, job.timeout)
         finally:
             try:
                 problems = containers.collect(output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TextIO
 
 Sink = Callable[[str, str], None]
@@ -35,6 +36,28 @@ class TaggedSink:
         with self._lock:
             self._stream.write(f"{host} | {line}\n")
             self._stream.flush()
+
+
+class FileTee:
+    """A sink that also keeps each host's log as `<folder>/<host>/log.txt`."""
+
+    def __init__(self, inner: Sink, folder: Path, hosts: Iterable[str]) -> None:
+        self._inner = inner
+        self._files: dict[str, TextIO] = {}
+        for host in hosts:
+            (folder / host).mkdir(parents=True, exist_ok=True)
+            self._files[host] = (folder / host / "log.txt").open("w", encoding="utf-8")
+
+    def __call__(self, host: str, line: str) -> None:
+        self._files[host].write(line + "\n")
+        self._inner(host, line)
+
+    def __enter__(self) -> FileTee:
+        return self
+
+    def __exit__(self, *ending: object) -> None:
+        for file in self._files.values():
+            file.close()
 
 
 class Pump(threading.Thread):

@@ -1,0 +1,83 @@
+"""`shardyard run --engine process`: hosts as plain processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.integration.toolkit.conftest import Cli, command, make_project
+
+RUN = ("run", "--engine", "process", "--input", "train=input")
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Processes whose environment names this project's job; TMPDIR tells them from those of another test."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"TMPDIR={folder}".encode() in environment and b"SHARDYARD_LOCAL_JOB=" in environment:
+            found.append(entry.name)
+    return found
+
+
+def test_two_hosts_with_two_ranks(tmp_path: Path, cli: Cli) -> None:
+    done = cli(make_project(tmp_path), *RUN, "--output", "result")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "job_exit_code=0"
+    for rank, host in enumerate(("algo-1", "algo-1", "algo-2", "algo-2")):
+        assert f"rank {rank} of 4 on {host} note it's $HOME" in done.stdout
+        assert (tmp_path / f"result/{host}/model/model-{rank}").read_text() == host
+        assert (tmp_path / f"result/{host}/output/data/data-{rank}").read_text() == host
+    assert "input forty-two" in (tmp_path / "result/algo-1/log.txt").read_text()
+
+
+def test_a_failure_is_told_and_its_outputs_are_kept(tmp_path: Path, cli: Cli) -> None:
+    done = cli(make_project(tmp_path, "fail"), *RUN, "--output", "result", "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert report["job_exit_code"] == 7
+    assert report["failed_host"] in ("algo-1", "algo-2")
+    assert "rank 3" in report["failures"]["algo-1"]
+    assert "failed: " in done.stderr
+    assert (tmp_path / "result/algo-2/model/model-3").is_file()
+
+
+def test_an_old_failure_is_not_this_jobs(tmp_path: Path, cli: Cli) -> None:
+    assert cli(make_project(tmp_path, "fail"), *RUN).returncode == 1
+    done = cli(make_project(tmp_path, "work"), *RUN, "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["failures"] == {}
+
+
+def test_the_time_limit_ends_everything(tmp_path: Path) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    line = command(*RUN, "--timeout", "4")
+    folder = make_project(tmp_path, "hang")
+    done = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "job_exit_code=124" in done.stdout
+    assert "time limit" in done.stderr
+    assert left_behind(tmp_path) == []
+
+
+def test_an_interrupt_ends_everything_and_keeps_outputs(tmp_path: Path) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    folder = make_project(tmp_path, "hang")
+    log = (folder / "stdout").open("w+")
+    process = subprocess.Popen(command(*RUN), cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
+    deadline = time.monotonic() + 40
+    while (folder / "stdout").read_text().count("input forty-two") < 4 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left_behind(tmp_path)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(40) == 130, (folder / "stdout").read_text()
+    assert left_behind(tmp_path) == []
+    assert (folder / "out/algo-1/model/model-0").is_file()
+    assert not list(tmp_path.glob("shardyard-*"))
