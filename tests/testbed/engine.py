@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import docker
 
-from tests.testbed.settings import BRIDGE, Settings
+from tests.testbed.settings import BRIDGE, BRIDGE_ADDRESS, Settings
 
 
 def command(settings: Settings) -> list[str]:
     run = settings.folder / "run"
     config = run / "daemon.json"
     config.write_text("{}\n")
-    for stale in (run / "docker.pid", settings.socket):
-        stale.unlink(missing_ok=True)
+    settings.socket.unlink(missing_ok=True)
     return [
         "dockerd",
         f"--config-file={config}",
         f"--data-root={settings.folder / 'docker'}",
-        f"--exec-root={run / 'docker'}",
-        f"--pidfile={run / 'docker.pid'}",
+        f"--exec-root={settings.engine_state}",
+        f"--pidfile={settings.engine_state / 'docker.pid'}",
         f"--host={settings.docker_host}",
         f"--bridge={BRIDGE}",
+        f"--dns={BRIDGE_ADDRESS}",
         f"--cgroup-parent=/{settings.cgroup}",
         "--group=root",
         "--shutdown-timeout=3",
@@ -39,6 +39,7 @@ def tidy(settings: Settings) -> None:
     client = _client(settings)
     client.containers.prune()
     client.networks.prune()
+    client.volumes.prune()
 
 
 def _client(settings: Settings) -> docker.DockerClient:

@@ -32,6 +32,7 @@ def furnish(settings: Settings) -> None:
     """Called by the supervisor: host names, certificates and the network, in the new namespaces only."""
     _hosts(settings)
     _docker_certificates(settings)
+    _engine_state(settings)
     for command in (
         ["ip", "link", "set", "lo", "up"],
         ["ip", "link", "add", "name", BRIDGE, "type", "bridge"],
@@ -55,6 +56,12 @@ def _docker_certificates(settings: Settings) -> None:
         folder = Path("/etc/docker/certs.d") / ecr_host(account)
         folder.mkdir(parents=True)
         shutil.copy(settings.certificates / "ca.pem", folder / "ca.crt")
+
+
+def _engine_state(settings: Settings) -> None:
+    """In memory: the process ids that a killed engine leaves would mean others in the next namespace."""
+    settings.engine_state.mkdir(exist_ok=True)
+    _run(["mount", "-t", "tmpfs", "-o", "mode=711", "tmpfs", str(settings.engine_state)])
 
 
 def _run(command: list[str]) -> None:

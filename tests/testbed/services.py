@@ -44,7 +44,9 @@ def all_services(settings: Settings) -> list[Service]:
     """In the order of starting; they are stopped in the opposite order."""
     moto = [sys.executable, "-m", "moto.server", "-H", "0.0.0.0", "-p", str(MOTO_PORT)]
     receiver = [sys.executable, "-m", "tests.testbed.receiver"]
+    names = [sys.executable, "-m", "tests.testbed.names"]
     found = [
+        Service("names", names, lambda: True),
         Service("dockerd", engine.command(settings), lambda: engine.answers(settings)),
         Service("moto", moto, listening("127.0.0.1", MOTO_PORT)),
         Service("receiver", receiver, listening("127.0.0.1", RECEIVER_PORT)),

@@ -49,6 +49,10 @@ class Settings:
         return f"unix://{self.socket}"
 
     @property
+    def engine_state(self) -> Path:
+        return self.folder / "run" / "docker"
+
+    @property
     def cgroup(self) -> str:
         """One name a folder: two testbeds share nothing."""
         return f"shardyard-testbed-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"

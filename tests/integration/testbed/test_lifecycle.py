@@ -81,6 +81,10 @@ def test_a_killed_supervisor_takes_everything_with_it(cli, cache):
     assert gone(cache)
     assert machine() == before
     assert cli("status", check=False).returncode == 3
+    for _ in range(2):  # and the next ones start where it left off
+        cli("up", "--bare")
+        os.kill(json.loads(cli("status").stdout)["supervisor"], signal.SIGKILL)
+        assert gone(cache)
     cli("up", "--bare")
     cli("exec", "--bare", "--", "docker-registry", "--version")
 

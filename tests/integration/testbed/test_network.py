@@ -11,7 +11,7 @@ pytestmark = pytest.mark.testbed
 
 # The containers' root file system is this machine's, seen read-only: no image has to be fetched.
 TALK = """
-import io, json, tarfile, docker
+import io, json, tarfile, time, docker
 client = docker.from_env()
 buffer = io.BytesIO()
 with tarfile.open(fileobj=buffer, mode="w") as tar:
@@ -37,7 +37,10 @@ try:
         own = host.exec_run(["cat", "/etc/hostname"]).output.decode().strip()
         other = "algo-2" if name == "algo-1" else "algo-1"
         resolved = host.exec_run(["getent", "hosts", other])
-        found[name] = [own, resolved.exit_code, resolved.output.decode()]
+        started = time.monotonic()
+        host.exec_run(["getent", "hosts", "no-such-host"])
+        seconds = time.monotonic() - started
+        found[name] = [seconds, own, resolved.exit_code, resolved.output.decode()]
     print(json.dumps(found))
 finally:
     for host in hosts.values():
@@ -49,7 +52,8 @@ finally:
 def test_two_containers_find_each_other_by_name(up):
     found = json.loads(up("exec", "--bare", "--", sys.executable, "-", stdin=TALK).stdout)
     for name, other in (("algo-1", "algo-2"), ("algo-2", "algo-1")):
-        own, code, line = found[name]
+        seconds, own, code, line = found[name]
+        assert seconds < 5, "an unknown name must be refused at once"
         assert own == name
         assert code == 0
         assert line.split()[1].startswith(other)
