@@ -4,12 +4,18 @@ CACHE ?= $(or $(SHARDYARD_CACHE),$(HOME)/.cache/shardyard)
 export SHARDYARD_CACHE := $(CACHE)
 PY := .venv/bin/python
 
-.PHONY: demo test lint format unit integration setup clean
+.PHONY: demo test lint format unit testbed setup clean
 
 setup: .venv/.ready
 
 .venv/.ready: pyproject.toml runtime/pyproject.toml scripts/setup-venv.sh
 	bash scripts/setup-venv.sh
+
+testbed: setup
+	bash scripts/setup-testbed.sh
+
+demo: testbed
+	$(PY) -m tests.testbed exec -- bash scripts/demo.sh
 
 lint: setup
 	.venv/bin/ruff format --check .
@@ -23,7 +29,7 @@ format: setup
 unit: setup
 	$(PY) -m pytest tests/unit -q
 
-test: lint
+test: lint testbed
 	$(PY) -m pytest tests -q
 
 clean:
