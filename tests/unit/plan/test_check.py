@@ -107,3 +107,11 @@ def test_a_layout_that_does_not_fit_is_refused(folder: Path) -> None:
         shardyard.plan(
             folder, overrides={"distribution.smdistributed.modelparallel.parameters": {"partitions": 3}}
         )
+
+
+def test_an_old_base_is_sent_to_its_own_library(tmp_path: Path) -> None:
+    text = BASE.replace('base = "demo-base"\ndevice = "cpu"', 'framework_version = "1.13.1"')
+    (tmp_path / "shardyard.toml").write_text(text + '[registry]\nregion = "us-east-1"\n')
+    (tmp_path / "train.py").write_text("")
+    assert 'runtime = "image"' in codes(tmp_path)["too-old"]
+    assert codes(tmp_path, image__runtime="image") == {}

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 
 import typer
 
+from shardyard.cli import (
+    build,
+    build_and_push,
+    check,
+    doctor,
+    estimator,
+    init,
+    plan,
+    push,
+    render,
+    run,
+)
 from shardyard.errors import ShardyardError
 
 # In the order of --help.
-COMMANDS = (
-    "init",
-    "check",
-    "plan",
-    "render",
-    "build",
-    "push",
-    "build_and_push",
-    "run",
-    "estimator",
-    "doctor",
-)
+COMMANDS = (init, check, plan, render, build, push, build_and_push, run, estimator, doctor)
 
 commands = typer.Typer(
     name="shardyard",
@@ -40,9 +39,8 @@ def _root() -> None:
     """Builds, ships and runs model-parallel training containers."""
 
 
-for _name in COMMANDS:
-    if importlib.util.find_spec(f"shardyard.cli.{_name}") is not None:
-        importlib.import_module(f"shardyard.cli.{_name}").register(commands)
+for _command in COMMANDS:
+    _command.register(commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
