@@ -91,8 +91,8 @@ def _notice_a_dead_peer(connection: socket.socket) -> None:
     for name, value in (
         ("TCP_KEEPIDLE", 1),
         ("TCP_KEEPINTVL", 1),
-        ("TCP_KEEPCNT", 3),
-        ("TCP_USER_TIMEOUT", 4000),
+        ("TCP_KEEPCNT", 2),
+        ("TCP_USER_TIMEOUT", 3000),
     ):
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

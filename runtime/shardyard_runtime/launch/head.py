@@ -25,6 +25,7 @@ from .verdict import Evidence, decide
 
 STOP_SECONDS = 5.0  # how long ranks may take to end after SIGTERM
 RECORD_SECONDS = 5.0
+LOST_SECONDS = 1.0  # how long mpirun may take to end after a host was lost
 
 
 class Head:
@@ -61,7 +62,7 @@ class Head:
         run_dirs = [str(self.host.run_dir), *(ready[name]["run_dir"] for name in self.host.cluster.hosts[1:])]
         command = self._command(tool, options, ready, entry)
         variables = mpirun_environment(plan.environment, run_dirs, self.meeting.local)
-        self._supervise(command, variables)
+        self._supervise(command, variables, tool.tag_separator)
         self._collect_records()
         return decide(self.evidence, self.host.cluster)
 
@@ -89,12 +90,12 @@ class Head:
             say(f"warning: {warning}")
         return command
 
-    def _supervise(self, command: list[str], variables: dict[str, str]) -> None:
+    def _supervise(self, command: list[str], variables: dict[str, str], separator: str) -> None:
         pipe = subprocess.PIPE
         mpirun = processes.start(
             command, env=variables, cwd=self.host.run_dir, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
         )
-        pump = LogPump(self.host.cluster.host_of)
+        pump = LogPump(self.host.cluster.host_of, separator)
         assert mpirun.stdout is not None
         assert mpirun.stderr is not None
         pump.follow(mpirun.stdout, sys.stdout)
@@ -113,7 +114,7 @@ class Head:
                 self.evidence.returncode = payload
                 break
             if self._note(kind, name, payload) and kill_at is None:
-                kill_at = time.monotonic() + (STOP_SECONDS if self.evidence.stop_signal else 1.5)
+                kill_at = time.monotonic() + (STOP_SECONDS if self.evidence.stop_signal else LOST_SECONDS)
                 if mpirun.poll() is None:
                     mpirun.terminate()
         processes.end(mpirun, grace=0)

@@ -9,24 +9,25 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO
 
-_TAG = re.compile(r"^\[(?:[^\]@,]*@)?(\d+),(\d+)\]<(stdout|stderr|stddiag)>: ?")
+_TAG = re.compile(r"^\[(?:[^\]@,]*@)?(\d+),(\d+)\]<(stdout|stderr|stddiag)>:")
 _PRINT_LOCK = threading.Lock()
 
 
-def retag(line: str, host_of: Callable[[int], str]) -> str:
-    """`[1,3]<stdout>:x`, however this mpirun spells it, becomes `[1,mpirank:3,algo-2]<stdout>:x`."""
+def retag(line: str, host_of: Callable[[int], str], separator: str = "") -> str:
+    """`[1,3]<stdout>:x` becomes `[1,mpirank:3,algo-2]<stdout>:x`. Open MPI 5 puts a space before the text."""
     found = _TAG.match(line)
     if found is None:
         return line
     job, rank, stream = found[1], int(found[2]), found[3]
-    return f"[{job},mpirank:{rank},{host_of(rank)}]<{stream}>:{line[found.end() :]}"
+    return f"[{job},mpirank:{rank},{host_of(rank)}]<{stream}>:{line[found.end() :].removeprefix(separator)}"
 
 
 class LogPump:
     """Copies mpirun's two streams to ours line by line, and remembers mpirun's own last words."""
 
-    def __init__(self, host_of: Callable[[int], str]) -> None:
+    def __init__(self, host_of: Callable[[int], str], separator: str = "") -> None:
         self._host_of = host_of
+        self._separator = separator
         self._threads: list[threading.Thread] = []
         self.own_words: deque[str] = deque(maxlen=60)
 
@@ -42,7 +43,7 @@ class LogPump:
     def _copy(self, source: IO[bytes], target: IO[str]) -> None:
         for raw in source:
             line = raw.decode("utf-8", errors="replace").rstrip("\r\n")
-            tagged = retag(line, self._host_of)
+            tagged = retag(line, self._host_of, self._separator)
             if tagged is line:
                 self.own_words.append(line)
             with _PRINT_LOCK:

@@ -25,7 +25,11 @@ class MpiRun:
     major: int
 
     @property
-    def reads_lines(self) -> Option:
+    def tag_separator(self) -> str:
+        return "" if self.major < 5 else " "
+
+    @property
+    def tags_lines(self) -> Option:
         return flag("tag-output") if self.major < 5 else flag("output", "tag")
 
 
@@ -79,7 +83,7 @@ def build_command(
 
 def mpirun_environment(environment: dict[str, str], run_dirs: list[str], local: bool) -> dict[str, str]:
     """mpirun's own variables. The user's come to each rank from its host, not from here."""
-    result = {**environment, rank_plan.RUN_DIR: run_dirs[0]}
+    result = {**environment, rank_plan.RUN_DIR: run_dirs[0], "TMPDIR": run_dirs[0]}
     if local:
         result[rank_plan.RUN_DIRS] = json.dumps(run_dirs)
     return result
@@ -95,7 +99,7 @@ def _our_options(
     options = [
         flag("np", str(cluster.size)),
         flag("allow-run-as-root"),
-        tool.reads_lines,
+        tool.tags_lines,
         flag("bind-to", "none"),
     ]
     if tool.major < 5:

@@ -49,6 +49,8 @@ def take_environment(plan: rank_plan.RankPlan, rank: int) -> None:
     for name, value in plan.environment.items():
         if name not in kept and not name.startswith(("OMPI_", "PMIX_", "PRTE_", "OPAL_")):
             os.environ[name] = value
+    if "TMPDIR" not in plan.environment and "TMPDIR" not in kept:
+        os.environ.pop("TMPDIR", None)  # it was for the files of mpirun's daemons
     local_rank = str(rank % plan.processes_per_host)
     os.environ["SHARDYARD_LOCAL_RANK"] = local_rank
     if "OMPI_COMM_WORLD_RANK" in os.environ:

@@ -74,7 +74,7 @@ class Worker:
         ready: dict[str, Any] = {"type": "ready", "run_dir": str(self.host.run_dir)}
         if not self.meeting.local:
             variables = {name: os.environ[name] for name in ssh.PASSED_ON if name in os.environ}
-            variables[rank_plan.RUN_DIR] = str(self.host.run_dir)
+            variables[rank_plan.RUN_DIR] = variables["TMPDIR"] = str(self.host.run_dir)
             self._server = ssh.Server(self.host.run_dir, welcome["public_key"], variables)
             self._server.start()
             ready |= {"port": self._server.port, "host_key": self._server.host_key, "user": ssh.user_name()}

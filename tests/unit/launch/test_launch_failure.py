@@ -111,10 +111,15 @@ def test_signals_count_from_128() -> None:
     ("line", "expected"),
     [
         ("[1,3]<stdout>:x", "[1,mpirank:3,algo-2]<stdout>:x"),
+        ("[1,3]<stdout>:  indented", "[1,mpirank:3,algo-2]<stdout>:  indented"),
         ("[1,10]<stderr>:x [1,2]<stdout>", "[1,mpirank:10,algo-2]<stderr>:x [1,2]<stdout>"),
-        ("[prterun-box-9@1,0]<stdout>: x", "[1,mpirank:0,algo-1]<stdout>:x"),
+        ("[prterun-box-9@1,0]<stdout>:x", "[1,mpirank:0,algo-1]<stdout>:x"),
         ("mpirun says", "mpirun says"),
     ],
 )
 def test_tags_name_rank_and_host(line: str, expected: str) -> None:
     assert retag(line, CLUSTER.host_of) == expected
+
+
+def test_the_space_of_open_mpi_5_is_no_part_of_the_line() -> None:
+    assert retag("[1,0]<stdout>:   x", CLUSTER.host_of, " ") == "[1,mpirank:0,algo-1]<stdout>:  x"
