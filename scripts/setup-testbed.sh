@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the system packages that the testbed (tests/testbed) stands on. Quick when they are there.
 set -euo pipefail
+PATH="$PATH:/usr/sbin:/sbin" # where a user's shell does not look
 
 packages=(docker.io iptables docker-registry apache2-utils mmdebstrap iproute2 util-linux)
 programs=(dockerd iptables docker-registry htpasswd mmdebstrap ip unshare nsenter setpriv)

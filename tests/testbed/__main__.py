@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.testbed import base, environment, lifecycle, namespace, settings
+from tests.testbed import base, environment, lifecycle, namespace, requirements, settings
 from tests.testbed.requirements import Missing
 
 
@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def up(where: settings.Settings, options: argparse.Namespace) -> int:
     started = time.monotonic()
+    requirements.check()
     where.make_folders()
     if not options.bare:
         base.prepare(where)
@@ -75,6 +76,7 @@ def run_inside(where: settings.Settings, command: list[str], bare: bool) -> int:
         return 2
     if os.environ.get(settings.INSIDE):  # inside already
         return subprocess.run(command).returncode
+    requirements.check()
     where.make_folders()
     if not bare:
         base.prepare(where)
