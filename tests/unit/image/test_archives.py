@@ -91,6 +91,14 @@ def test_a_link_to_a_folder_outside_is_refused(project: Project) -> None:
         code(project)
 
 
+def test_links_that_lead_nowhere_stay_links(project: Project) -> None:
+    (project.source_dir / "loop").symlink_to("loop")
+    (project.source_dir / "gone").symlink_to("/no/such/file")
+    archive = opened(code(project))
+    assert archive.getmember("opt/ml/code/loop").linkname == "loop"
+    assert archive.getmember("opt/ml/code/gone").linkname == "/no/such/file"
+
+
 def test_the_context_holds_what_the_dockerfile_names(project: Project) -> None:
     first, second = io.BytesIO(), io.BytesIO()
     context.write(project, first)

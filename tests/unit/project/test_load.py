@@ -115,6 +115,11 @@ def test_what_is_no_toml_is_a_finding(tmp_path: Path, text: str) -> None:
     assert "not-toml" in problems(tmp_path, text)["shardyard.toml"]
 
 
+def test_an_unknown_home_is_no_traceback(tmp_path: Path) -> None:
+    loaded = load(project(tmp_path, '[image]\nname = "a"\nsource_dir = "~nobody-of-this-name/x"\n'))
+    assert loaded.source_dir.name == "x"
+
+
 _SCALARS = st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 _NAMES = st.sampled_from(
     ["image", "registry", "distribution", "smdistributed", "modelparallel", "mpi", "job", "run", "name", "env",

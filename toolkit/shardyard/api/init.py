@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from shardyard.paths import data_dir
 
 def init(directory: str | Path = ".") -> list[Path]:
     """Writes shardyard.toml and a working script; files that are there already stay. Gives what it wrote."""
-    folder = Path(directory).expanduser()
+    folder = Path(os.path.expanduser(directory))
     environment = Environment(
         loader=FileSystemLoader(data_dir("templates") / "init"),
         undefined=StrictUndefined,

@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ShardyardError as error:
         print(f"shardyard: {error.message}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"shardyard: {error}", file=sys.stderr)
+        return 3
     except KeyboardInterrupt:
         print("shardyard: interrupted", file=sys.stderr)
         return 130

@@ -38,6 +38,8 @@ def write(project: Project, out: BinaryIO) -> None:
             writer.directory(name)
         elif path.is_file():
             writer.file(name, path)
+        elif stat.S_ISLNK(mode):
+            writer.link(name, os.readlink(path))
     writer.end()
 
 
@@ -74,7 +76,10 @@ def _walk(folder: Path, root: Path, ignore: Ignore) -> Iterator[Path]:
 
 def _stays_inside(link: Path, root: Path) -> bool:
     target = os.readlink(link)
-    return not os.path.isabs(target) and (link.parent / target).resolve().is_relative_to(root.resolve())
+    try:
+        return not os.path.isabs(target) and (link.parent / target).resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # a loop of links
+        return True
 
 
 def _own_files(project: Project) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +35,7 @@ def load(path: str | Path = ".", overrides: Mapping[str, Any] | None = None) -> 
 
 def find(path: str | Path) -> Path:
     """The project file that ``path`` means."""
-    given = Path(path).expanduser()
+    given = Path(os.path.expanduser(path))
     try:
         file = given / FILE_NAME if given.is_dir() else given
         exists = file.is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -170,7 +171,7 @@ class Project(_Section):
 
     def path(self, value: str) -> Path:
         """A path of the project file as an absolute one."""
-        return (self.root / Path(value).expanduser()).absolute()
+        return (self.root / os.path.expanduser(value)).absolute()
 
     @property
     def source_dir(self) -> Path:
