@@ -85,7 +85,11 @@ def arithmetic(project: Project) -> Iterator[Finding]:
     needed = f"pipeline_parallel_degree {pp} × tensor_parallel_degree {tp} = {pp * tp}"
     if size % (pp * tp):
         below, above = size - size % (pp * tp), size + (-size) % (pp * tp)
-        remedy = f"use {above} processes" + (f" or {below}" if below else "") + f", or degrees whose product divides {size}"
+        remedy = (
+            f"use {above} processes"
+            + (f" or {below}" if below else "")
+            + f", or degrees whose product divides {size}"
+        )
         text = f"{product}, which {needed} does not divide"
         yield Finding("error", "arithmetic", _PROCESSES, text, remedy)
         return
