@@ -118,7 +118,8 @@ class Head:
                 if mpirun.poll() is None:
                     mpirun.terminate()
         processes.end(mpirun, grace=0)
-        pump.finish()
+        # The ssh to a host that was cut off keeps our pipes open for a while.
+        pump.finish(0.3 if self.evidence.lost_host else 5.0)
         self.evidence.own_words = list(pump.own_words)
 
     def _wait(self, mpirun: subprocess.Popen[bytes]) -> None:

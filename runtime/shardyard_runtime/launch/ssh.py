@@ -105,7 +105,7 @@ def write_client_config(folder: Path, workers: dict[str, dict[str, str]]) -> Pat
     blocks.append(
         f"Host *\n  IdentityFile {folder / 'identity'}\n  IdentitiesOnly yes\n  BatchMode yes\n"
         f"  StrictHostKeyChecking yes\n  UserKnownHostsFile {folder / 'known_hosts'}\n"
-        "  GlobalKnownHostsFile none\n  LogLevel ERROR\n  ConnectTimeout 20\n  ServerAliveInterval 2\n"
+        "  GlobalKnownHostsFile none\n  LogLevel ERROR\n  ConnectTimeout 20\n  ServerAliveInterval 5\n"
     )
     path = folder / "ssh_config"
     path.write_text("".join(blocks), encoding="utf-8")
