@@ -9,11 +9,12 @@ import argparse
 import os
 from pathlib import Path
 
-import smdistributed.modelparallel.torch as smp
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
+
+import smdistributed.modelparallel.torch as smp
 
 
 def digits() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
