@@ -79,5 +79,5 @@ def test_an_interrupt_ends_everything_and_keeps_outputs(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(40) == 130, (folder / "stdout").read_text()
     assert left_behind(tmp_path) == []
-    assert (folder / "out/algo-1/model/model-0").is_file()
+    assert (folder / ".shardyard/run/algo-1/model/model-0").is_file()
     assert not list(tmp_path.glob("shardyard-*"))

@@ -73,7 +73,7 @@ def test_ship_and_run(tmp_path: Path, testbed: tuple[str, ...]) -> None:
     assert ran[0] == 0, ran
     for rank, host in enumerate(("algo-1", "algo-1", "algo-2", "algo-2")):
         assert f"rank {rank} of 4 on {host} note it's $HOME" in ran[1]
-        file = good / f"out/{host}/model/model-{rank}"
+        file = good / f".shardyard/run/{host}/model/model-{rank}"
         assert file.read_text() == host
         assert file.stat().st_uid == os.getuid()
 
@@ -81,7 +81,7 @@ def test_ship_and_run(tmp_path: Path, testbed: tuple[str, ...]) -> None:
     report = json.loads(failed[1])
     assert report["job_exit_code"] == 7
     assert "rank 3" in report["failures"]["algo-1"]
-    assert (bad / "out/algo-2/output/data/data-3").is_file()
+    assert (bad / ".shardyard/run/algo-2/output/data/data-3").is_file()
 
     assert hung[0] == 1
     assert "job_exit_code=124" in hung[1]

@@ -18,7 +18,7 @@ from shardyard.local.spec import JobResult
 from shardyard.project.load import load
 
 ENGINES = ("docker", "process")
-DEFAULT_OUTPUT = "out"
+DEFAULT_OUTPUT = ".shardyard/run"  # a folder that never enters an image
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
     """Runs the job under the SageMaker contract on this machine; a failed job is a result, not an exception.
 
     The log of all hosts goes to ``log`` (standard output), each line tagged with its host. Models, outputs
-    and logs are under ``<output>/algo-i``, by default ``out`` in the project.
+    and logs are under ``<output>/algo-i``, by default ``.shardyard/run`` in the project.
     """
     if engine is not None and engine not in ENGINES:
         raise ProjectError(f"engine {engine!r} is unknown; use one of: {', '.join(ENGINES)}")

@@ -45,6 +45,8 @@ def register(app: typer.Typer) -> None:
         )
         if result.job_exit_code:
             note(f"shardyard: {summary(result)}")
+        else:
+            note(f"shardyard: models, outputs and logs of every host: {result.output}")
         if as_json:
             document(result.as_dict())
         else:

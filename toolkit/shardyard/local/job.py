@@ -80,6 +80,7 @@ def run_containers(
             result = supervise(containers.hosts, tee, job.timeout)
         finally:
             try:
+                containers.stop()
                 problems = containers.collect(output)
             finally:
                 containers.remove()
