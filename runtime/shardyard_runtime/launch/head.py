@@ -35,6 +35,7 @@ class Head:
         self.rendezvous = Rendezvous(host, meeting) if len(host.cluster.hosts) > 1 else None
         self.evidence = Evidence()
         self._gone: set[str] = set()
+        self._met = False
 
     def refuse(self, problem: LaunchError) -> None:
         if self.rendezvous is not None:
@@ -47,6 +48,9 @@ class Head:
         except JobEnded as ended:
             outcome = ended.outcome
         except LaunchError as error:
+            if not self._met:
+                self.refuse(error)
+                raise
             outcome = Outcome(error.exit_code, f"{error}\n")
         self._tell(outcome)
         return outcome
@@ -72,6 +76,7 @@ class Head:
         welcome: Message = {"type": "welcome", "public_key": "", "environment": options.environment}
         if not self.meeting.local:
             welcome["public_key"] = ssh.make_key(self.host.run_dir / "identity")
+        self._met = True
         return self.rendezvous.gather(welcome)
 
     def _command(

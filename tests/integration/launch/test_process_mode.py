@@ -178,3 +178,29 @@ def test_without_mpi_each_host_runs_alone(new_job: NewJob) -> None:
     result = new_job(script, hyperparameters={"sagemaker_mpi_enabled": "false"}).run()
     assert result.exit_codes == [0, 5], result.logs
     assert "alone on algo-1" in result.logs[0]
+
+
+def test_a_host_that_never_comes_is_named(new_job: NewJob) -> None:
+    job = new_job("pass", environment={"SHARDYARD_HOST_TIMEOUT": "2"})
+    job.start()
+    job.processes[1].kill()
+    result = job.finish()
+    assert result.exit_codes == [1, -9], result.logs
+    assert "'algo-2' did not report to 'algo-1' within 2 s" in result.failures[0]
+
+
+def test_options_of_the_user_reach_mpirun(new_job: NewJob) -> None:
+    script = """
+        import os
+        print("GREETING is", os.environ["GREETING"], os.environ["NCCL_DEBUG"])
+    """
+    options = "\"-x 'GREETING=hello world' --mca pml ob1 --NCCL_DEBUG=WARN\""
+    result = new_job(script, hyperparameters={"sagemaker_mpi_custom_mpi_options": options}).run()
+    assert result.exit_codes == [0, 0], result.logs
+    assert result.logs[0].count("GREETING is hello world WARN") == 4
+    refused = '"--hostfile mine"'
+    job = Job(result.root / "again", script, hyperparameters={"sagemaker_mpi_custom_mpi_options": refused})
+    result = job.run()
+    assert result.exit_codes == [2, 2], result.logs
+    assert "'--hostfile'" in result.failures[0]
+    assert "'--hostfile'" in result.failures[1]
