@@ -1,9 +1,8 @@
 """``import smdistributed.modelparallel.torch as smp``."""
 
-from shardyard_runtime.torch import model
-from shardyard_runtime.torch import state as state_mod
 from shardyard_runtime.torch.checkpoint import load, save
 from shardyard_runtime.torch.init import init
+from shardyard_runtime.torch.microbatch import StepOutput
 from shardyard_runtime.torch.model import DistributedModel
 from shardyard_runtime.torch.optimizer import DistributedOptimizer
 from shardyard_runtime.torch.partition.manual import mark as set_partition
@@ -47,7 +46,25 @@ from shardyard_runtime.torch.ranks import (
 )
 from shardyard_runtime.torch.state import state
 from shardyard_runtime.torch.step import step
+from shardyard_runtime.torch.tensor_parallel import (
+    delay_param_initialization,
+    model_creation,
+    set_tensor_parallelism,
+    tensor_parallelism,
+    tp_register_with_module,
+)
+from shardyard_runtime.torch.utils import (
+    hvd_average_grads,
+    is_tracing,
+    num_microbatches,
+    resume_from_checkpoint,
+    save_checkpoint,
+)
+from shardyard_runtime.torch.utils_checkpointing import set_activation_checkpointing
 from smdistributed.modelparallel import __version__
+from smdistributed.modelparallel.torch import amp, core, exceptions, model, nn, optimizers, state_mod, utils
+
+step.StepOutput = StepOutput  # smp.step is the decorator and, to scripts, the place where StepOutput lives
 
 WORLD = CommGroup.WORLD
 PP_GROUP = CommGroup.PP_GROUP

@@ -1,0 +1,18 @@
+"""Every exception class that scripts may meet."""
+
+from shardyard_runtime.comm.torch_mpi import CommunicationTimeout
+from shardyard_runtime.config.parameters import ParameterError
+from shardyard_runtime.errors import NotBuiltYet
+from shardyard_runtime.torch.pipeline.errors import PeerFailed, RemoteTraceback
+from shardyard_runtime.torch.pipeline.intercept import OutsideStep
+from shardyard_runtime.torch.state import NotInitialized
+
+__all__ = [
+    "CommunicationTimeout",
+    "NotBuiltYet",
+    "NotInitialized",
+    "OutsideStep",
+    "ParameterError",
+    "PeerFailed",
+    "RemoteTraceback",
+]

@@ -1,0 +1,1 @@
+from smdistributed.modelparallel.backend import exceptions

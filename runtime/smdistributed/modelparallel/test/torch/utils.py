@@ -1,0 +1,1 @@
+from shardyard_runtime.torch.utils import dump_model, verify

@@ -1,0 +1,1 @@
+from shardyard_runtime.torch.amp import GradScaler

@@ -1,0 +1,1 @@
+from smdistributed.modelparallel.torch.nn.huggingface import gpt2, gptj, gptneo

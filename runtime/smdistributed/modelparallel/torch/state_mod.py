@@ -1,0 +1,1 @@
+from shardyard_runtime.torch.state import state

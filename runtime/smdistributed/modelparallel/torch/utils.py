@@ -1,0 +1,1 @@
+from shardyard_runtime.torch.utils import get_distribution_axis, rmsg
