@@ -39,8 +39,8 @@ def _costs(root: nn.Module) -> dict[str, float]:
             if id(parameter) not in seen:
                 seen.add(id(parameter))
                 total += parameter.numel()
-        for name, child in module.named_children():
-            total += visit(_join(path, name), child)
+        for child_path, child in _children(path, module):
+            total += visit(child_path, child)
         cost[path] = total
         return total
 
@@ -52,11 +52,16 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def _children(path: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Children with their paths; one that stands in several places (an activation, often) once a place."""
+    return [(_join(path, name), child) for name, child in module._modules.items() if child is not None]
+
+
 def _capacity(path: str, module: nn.Module, cost: dict[str, float]) -> int:
     """How many devices this subtree can be spread over: its weighty leaves."""
     if isinstance(module, ATOMIC):
         return 1
-    below = [(_join(path, name), child) for name, child in module.named_children()]
+    below = _children(path, module)
     return max(1, sum(_capacity(p, c, cost) for p, c in below if cost[p] > 0))
 
 
@@ -64,7 +69,7 @@ def _descend(
     path: str, module: nn.Module, devices: list[int], cost: dict[str, float], owner: dict[str, int]
 ) -> None:
     owner[path] = devices[0]
-    children = [(_join(path, name), child) for name, child in module.named_children()]
+    children = _children(path, module)
     if len(devices) == 1 or isinstance(module, ATOMIC):
         for child_path, child in children:
             _descend(child_path, child, devices[:1], cost, owner)
@@ -94,14 +99,32 @@ def _deal(
     room = [sum(_capacity(*nodes[i], cost) for i in cut) for cut in cuts]
     for cut, seats in zip(cuts, dhondt(totals, len(devices), room), strict=True):
         part = [nodes[i] for i in cut]
-        mine = devices[start : start + seats] or devices[:1]
+        # Without a seat of its own, a segment is with its left neighbour: partitions stay contiguous.
+        mine = devices[start : start + seats] or [devices[max(0, start - 1)]]
         start += seats
         _deal(part, mine, cost, owner)
 
 
 def _join_shared(root: nn.Module, owner: dict[str, int]) -> None:
-    """Modules that hold one and the same parameter go where its first holder is."""
-    home: dict[int, int] = {}
+    """Paths of one module, and modules that hold one and the same parameter, go where the first of them is.
+
+    A module that shares with two others joins all three.
+    """
+    position: dict[str, int] = {}
+    holder: dict[int, str] = {}
+    above: dict[str, str] = {}
+
+    def first(path: str) -> str:
+        while path in above:
+            path = above[path]
+        return path
+
     for path, module in root.named_modules(remove_duplicate=False):
-        for parameter in module.parameters(recurse=False):
-            owner[path] = home.setdefault(id(parameter), owner.get(path, 0))
+        position[path] = len(position)
+        for held in (module, *module.parameters(recurse=False)):
+            ends = {first(path), first(holder.setdefault(id(held), path))}
+            if len(ends) == 2:
+                early, late = sorted(ends, key=position.__getitem__)
+                above[late] = early
+    for path in position:
+        owner[path] = owner[first(path)]

@@ -14,9 +14,13 @@ _active: list[int] = []
 
 def mark(module: nn.Module, partition: int) -> None:
     """Puts a module, and below it what has no mark of its own, into a partition."""
-    if isinstance(partition, bool) or not isinstance(partition, int) or partition < 0:
-        raise ValueError(f"partition must be an integer of at least 0, not {partition!r}")
-    module.__dict__[_MARK] = partition
+    module.__dict__[_MARK] = _checked(partition)
+
+
+def _checked(index: int) -> int:
+    if isinstance(index, bool) or not isinstance(index, int) or index < 0:
+        raise ValueError(f"partition must be an integer of at least 0, not {index!r}")
+    return index
 
 
 @contextlib.contextmanager
@@ -28,7 +32,7 @@ def partition(index: int) -> Iterator[None]:
         original(self, *args, **kwargs)
         self.__dict__.setdefault(_MARK, _active[-1])
 
-    _active.append(index)
+    _active.append(_checked(index))
     if len(_active) == 1:
         nn.Module.__init__ = init  # type: ignore[method-assign]
         _restore.append(original)
