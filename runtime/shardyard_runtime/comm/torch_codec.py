@@ -48,9 +48,10 @@ def unflatten(structure: bytes, tensors: list[Any]) -> Any:
 
 def to_wire(tensor: torch.Tensor) -> torch.Tensor:
     """A contiguous CPU tensor with the same values, cut off from autograd."""
-    return tensor.detach().to("cpu").contiguous()
+    return tensor.detach().to("cpu").contiguous().resolve_conj().resolve_neg()
 
 
 def as_buffer(tensor: torch.Tensor) -> Any:
     """The bytes of a contiguous CPU tensor, as a buffer that MPI reads or fills in place."""
-    return tensor.reshape(-1).view(torch.uint8).numpy()
+    # One element may count as contiguous with any stride, which a view as bytes does not take.
+    return tensor.as_strided((tensor.numel(),), (1,)).view(torch.uint8).numpy()
