@@ -1,0 +1,185 @@
+"""The order of calls, the cap on microbatches, and the unwinding of a failed step; without MPI."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from shardyard_runtime.torch.pipeline import scheduler as scheduler_module
+from shardyard_runtime.torch.pipeline.engine import Engine
+from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler
+
+
+class Alone:
+    """A transport with nobody on the other side."""
+
+    rank = 0
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def handle(self, key: Any, handler: Any) -> None: ...
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        yield
+
+    def send(self, dest: int, key: Any, obj: Any) -> None:
+        self.sent.append((dest, obj))
+
+
+def run_all(pipeline: str, calls: list[tuple[int, Phase]]) -> list[tuple[int, Phase]]:
+    order: list[tuple[int, Phase]] = []
+    scheduler = Scheduler(pipeline)
+    for call in calls:
+        scheduler.spawn(lambda call=call: order.append(call), *call)  # type: ignore[misc]
+    scheduler.run(lambda: None, lambda: len(order) == len(calls))
+    return order
+
+
+CALLS = [(2, Phase.FORWARD), (1, Phase.BACKWARD), (0, Phase.FORWARD), (0, Phase.BACKWARD)]
+
+
+def test_interleaved_takes_backward_first() -> None:
+    expected = [(0, Phase.BACKWARD), (1, Phase.BACKWARD), (0, Phase.FORWARD), (2, Phase.FORWARD)]
+    assert run_all("interleaved", CALLS) == expected
+
+
+def test_simple_takes_forward_first() -> None:
+    expected = [(0, Phase.FORWARD), (2, Phase.FORWARD), (0, Phase.BACKWARD), (1, Phase.BACKWARD)]
+    assert run_all("simple", CALLS) == expected
+
+
+def led(pipeline: str, cap: int, count: int = 4) -> tuple[list[str], list[Any]]:
+    """What happens in a step whose microbatches go forward, then backward."""
+    events: list[str] = []
+    engine = Engine(Alone(), (0,), pipeline, cap)  # type: ignore[arg-type]
+
+    def body(index: int) -> Callable[[], Any]:
+        def run() -> int:
+            events.append(f"f{index}")
+            engine.park()
+            events.append(f"b{index}")
+            return index * 10
+
+        return run
+
+    results, backward = engine.lead([body(i) for i in range(count)])
+    assert backward
+    assert not engine.in_step
+    return events, results
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "cap", "expected"),
+    [
+        ("interleaved", 3, "f0 b0 f1 b1 f2 b2 f3 b3"),
+        ("simple", 2, "f0 f1 b0 f2 b1 f3 b2 b3"),
+        ("simple", 3, "f0 f1 f2 b0 f3 b1 b2 b3"),
+        ("simple", 9, "f0 f1 f2 f3 b0 b1 b2 b3"),
+    ],
+)
+def test_order_of_a_step(pipeline: str, cap: int, expected: str) -> None:
+    events, results = led(pipeline, cap)
+    assert events == expected.split()
+    assert results == [0, 10, 20, 30]
+
+
+@pytest.mark.parametrize("cap", [1, 2, 3])
+def test_no_more_microbatches_than_the_cap_are_in_flight(cap: int) -> None:
+    engine = Engine(Alone(), (0,), "interleaved", cap)  # type: ignore[arg-type]
+    live, highest = 0, 0
+
+    def body() -> None:
+        nonlocal live, highest
+        live += 1
+        highest = max(highest, live)
+        task = engine._scheduler.prepare_wait()
+        threading.Timer(0.02, engine._scheduler.wake, (task, None)).start()
+        engine._scheduler.wait(task)
+        live -= 1
+
+    engine.lead([body] * 6)
+    assert highest == engine.max_live == cap
+
+
+def test_abandon_unwinds_every_call_and_the_scheduler_works_on() -> None:
+    scheduler = Scheduler("interleaved")
+    events: list[str] = []
+
+    def blocks(name: str) -> Callable[[], None]:
+        def body() -> None:
+            try:
+                scheduler.wait(scheduler.prepare_wait())
+                events.append(f"{name} went on")
+            except Exception:
+                events.append(f"{name} caught")
+            finally:
+                events.append(f"{name} unwound")
+
+        return body
+
+    def fails() -> None:
+        scheduler.spawn(lambda: events.append("never"), 9, Phase.FORWARD)
+        raise KeyError("root")
+
+    scheduler.spawn(blocks("a"), 0, Phase.FORWARD)
+    scheduler.spawn(blocks("b"), 1, Phase.FORWARD)
+    scheduler.spawn(fails, 2, Phase.FORWARD)
+    scheduler.run(lambda: None, lambda: False)
+    assert isinstance(scheduler.error, KeyError)
+    assert events == []
+    scheduler.abandon()
+    assert sorted(events) == ["a unwound", "b unwound"]
+    assert scheduler.error is None
+    done: list[int] = []
+    scheduler.spawn(lambda: done.append(1), 0, Phase.FORWARD)
+    scheduler.run(lambda: None, lambda: bool(done))
+    assert done == [1]
+    assert len(events) == 2
+
+
+def test_an_unwinding_call_cannot_start_to_wait_again() -> None:
+    scheduler = Scheduler("interleaved")
+    events: list[str] = []
+
+    def body() -> None:
+        try:
+            scheduler.wait(scheduler.prepare_wait())
+        finally:
+            events.append("first")
+            scheduler.wait(scheduler.prepare_wait())
+            events.append("never")
+
+    scheduler.spawn(body, 0, Phase.FORWARD)
+    scheduler.run(lambda: None, lambda: bool(scheduler._blocked))
+    scheduler.abandon()
+    assert events == ["first"]
+
+
+def test_a_failed_microbatch_raises_its_own_error_tells_the_peers_and_the_next_step_works() -> None:
+    transport = Alone()
+    engine = Engine(transport, (0, 1), "simple", 2)  # type: ignore[arg-type]
+
+    def fails() -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        engine.lead([engine.park, fails, engine.park])
+    assert [(dest, type(message).__name__) for dest, message in transport.sent] == [(1, "Abandoned")]
+    assert "LookupError: mine" in transport.sent[0][1].summary
+    assert engine.lead([lambda: 1, lambda: 2]) == ([1, 2], False)
+    assert type(transport.sent[1][1]).__name__ == "Ended"
+
+
+def test_a_step_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler_module, "_BOUND", 0.05)
+    scheduler = Scheduler("interleaved")
+    scheduler.spawn(lambda: scheduler.wait(scheduler.prepare_wait()), 0, Phase.FORWARD)
+    with pytest.raises(TimeoutError, match="1 wait for answers of other ranks"):
+        scheduler.run(lambda: None, lambda: False)
+    scheduler.abandon()
