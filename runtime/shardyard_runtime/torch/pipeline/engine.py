@@ -164,6 +164,8 @@ class Engine:
         error = self._scheduler.error
         if error is None and not isinstance(self._outcome, Abandoned):
             return
+        with self._lock:  # from here on nothing of this step is taken: it would run in the next one
+            self._running = False
         self._scheduler.abandon()
         outcome = self._outcome
         if error is not None:
@@ -222,11 +224,12 @@ class Engine:
     def _on_message(self, source: int, message: Any) -> None:
         """On the communication thread: turns messages into ready tasks."""
         with self._lock:
-            if not self._running or message.step > self._step:
+            if message.step > self._step:
                 self._early.append((source, message))
-                return
-        if message.step < self._step:
-            return
+            elif message.step == self._step and self._running:
+                self._take(source, message)
+
+    def _take(self, source: int, message: Any) -> None:
         if isinstance(message, Execute):
             self._scheduler.spawn(lambda: self._run(source, message), message.microbatch, Phase.FORWARD)
         elif isinstance(message, Backward):
