@@ -12,11 +12,14 @@ from shardyard_runtime.comm.torch_codec import flatten, unflatten
 
 
 class _Enter(torch.autograd.Function):
-    """Identity: the module gets a tensor that is no leaf, so that it may change it in place."""
+    """Identity: the module gets a tensor that is neither a leaf nor, for autograd, a view.
+
+    Of both, autograd itself refuses a change in place, without saying in which module.
+    """
 
     @staticmethod
     def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.view_as(tensor)
+        return tensor.detach()
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
