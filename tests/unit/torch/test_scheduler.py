@@ -8,9 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
+from shardyard_runtime.comm.torch_codec import flatten
 from shardyard_runtime.torch.pipeline import scheduler as scheduler_module
+from shardyard_runtime.torch.pipeline.context import CallContext
 from shardyard_runtime.torch.pipeline.engine import Engine
+from shardyard_runtime.torch.pipeline.messages import Abandoned, Execute, Executed
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler
 
 
@@ -183,3 +188,45 @@ def test_a_step_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(TimeoutError, match="1 wait for answers of other ranks"):
         scheduler.run(lambda: None, lambda: False)
     scheduler.abandon()
+
+
+def test_what_arrives_while_a_failed_step_is_left_does_not_run_in_the_next_one() -> None:
+    ran: list[str] = []
+
+    class Module(nn.Module):
+        def forward(self) -> None:
+            ran.append("late")
+
+    class Late(Alone):
+        def send(self, dest: int, key: Any, obj: Any) -> None:
+            super().send(dest, key, obj)
+            if isinstance(obj, Abandoned):
+                structure, _ = flatten(((), {}))
+                context = CallContext.capture()
+                engine._on_message(1, Execute(1, (1, 0), "m", 0, structure, [], [], context))
+                engine._on_message(1, Executed(1, (0, 77), structure, [], []))
+
+    transport = Late()
+    engine = Engine(transport, (0, 1), "interleaved", 2)  # type: ignore[arg-type]
+    engine.own({"m": Module()})
+
+    def fails() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        engine.lead([fails])
+    assert engine.lead([lambda: 1] * 3)[0] == [1, 1, 1]
+    assert ran == []
+    assert [type(message).__name__ for _, message in transport.sent] == ["Abandoned", "Ended"]
+    assert engine._early == []
+
+
+def test_what_arrives_before_a_step_runs_in_it() -> None:
+    transport = Alone()
+    engine = Engine(transport, (0, 1), "interleaved", 2)  # type: ignore[arg-type]
+    engine.own({"m": nn.Identity()})
+    structure, tensors = flatten(((torch.ones(2),), {}))
+    engine._on_message(1, Execute(1, (1, 0), "m", 0, structure, tensors, [False], CallContext.capture()))
+    assert transport.sent == []
+    engine.lead([lambda: None])
+    assert sorted(type(message).__name__ for _, message in transport.sent) == ["Ended", "Executed"]
