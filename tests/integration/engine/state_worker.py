@@ -44,6 +44,11 @@ def trained(model: Any, optimizer: Any, first: int, last: int) -> list[float]:
     return losses
 
 
+def same(losses: list[float], expected: list[float]) -> bool:
+    """Up to the order in which the microbatches' gradients were added."""
+    return losses == pytest.approx(expected, rel=1e-5)
+
+
 def memory(model: Any) -> None:
     engine = smp.state.runtime.engine
     assert not engine._served
@@ -61,14 +66,14 @@ def memory(model: Any) -> None:
 def resumed(name: str, how: str, expected: list[float], load: Callable[[Any, Any], None]) -> None:
     model, optimizer = fresh(name, seed=99)
     load(model, optimizer)
-    assert trained(model, optimizer, 2, 5) == expected, (name, how)
+    assert same(trained(model, optimizer, 2, 5), expected), (name, how)
     memory(model)
 
     # The same into a model that has been partitioned, and trained to something else.
     model, optimizer = fresh(name, seed=98)
     trained(model, optimizer, 0, 1)
     load(model, optimizer)
-    assert trained(model, optimizer, 2, 5) == expected, (name, how, "after the first step")
+    assert same(trained(model, optimizer, 2, 5), expected), (name, how, "after the first step")
     print(f"resumed {name} {how} rank={smp.rank()}", flush=True)
 
 
@@ -110,7 +115,7 @@ def run(name: str, folder: Path) -> None:
     resumed(name, "full", expected, load_full)
     other, forgetful = fresh(name, seed=99)
     load_without_optimizer(other, forgetful)
-    assert trained(other, forgetful, 2, 5) != expected, (
+    assert not same(trained(other, forgetful, 2, 5), expected), (
         "the optimizer's state makes no difference: a weak test"
     )
 
