@@ -31,6 +31,10 @@ class CommunicationTimeout(TimeoutError):
     """Nothing arrived within the bound (SHARDYARD_COMM_TIMEOUT seconds, 1800 by default)."""
 
 
+class CommunicationBroken(RuntimeError):
+    """The communication thread of this rank ended with an error; nothing can be sent or received any more."""
+
+
 @dataclass
 class _Incoming:
     key: Any
@@ -66,17 +70,30 @@ class MpiTransport:
         self._mail: dict[tuple[int, Any], deque[Any]] = {}
         self._mailed = threading.Condition()
         self._handlers: dict[Any, Callable[[int, Any], None]] = {}
+        self._watchers: list[Callable[[BaseException], None]] = []
+        self._error: CommunicationBroken | None = None
         self._listeners = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._loop, name="shardyard-comm", daemon=True)
         self._thread.start()
 
-    def handle(self, key: Any, handler: Callable[[int, Any], None]) -> None:
-        """Calls ``handler(source, object)`` for each message with this key, on the communication thread."""
+    def handle(
+        self, key: Any, handler: Callable[[int, Any], None], broken: Callable[[BaseException], None]
+    ) -> None:
+        """Calls ``handler(source, object)`` for each message with this key, on the communication thread.
+
+        ``broken(error)`` is called there once if the thread must end.
+        """
         self._handlers[key] = handler
+        self._watchers.append(broken)
 
     def send(self, dest: int, key: Any, obj: Any) -> None:
-        """Queues a message and returns at once; later changes of its tensors may or may not be sent."""
+        """Queues a message and returns at once; later changes of its tensors may or may not be sent.
+
+        Raises CommunicationBroken when this rank's communication has ended.
+        """
+        if self._error is not None:
+            raise self._error
         structure, tensors = flatten(obj)
         wire = [to_wire(t) for t in tensors]
         specs = [(tuple(t.shape), t.dtype, t.device.type) for t in tensors]
@@ -86,11 +103,16 @@ class MpiTransport:
     def receive(self, source: int, key: Any) -> Any:
         """The next message with this key from this rank.
 
-        Raises CommunicationTimeout with the name of what was awaited.
+        Raises CommunicationTimeout with the name of what was awaited, CommunicationBroken like :meth:`send`.
         """
         box = (source, key)
         with self.listening(), self._mailed:
-            if not self._mailed.wait_for(lambda: self._mail.get(box), timeout=self._bound):
+            arrived = self._mailed.wait_for(
+                lambda: self._mail.get(box) or self._error is not None, timeout=self._bound
+            )
+            if self._error is not None and not self._mail.get(box):
+                raise self._error
+            if not arrived:
                 raise CommunicationTimeout(
                     f"rank {self.rank} waited {self._bound:.0f} s for {key!r} from rank {source}: that rank "
                     "did not send it. Check that every rank makes the same calls; SHARDYARD_COMM_TIMEOUT "
@@ -120,6 +142,18 @@ class MpiTransport:
         self._thread.join(max(0.0, deadline - time.monotonic()) + 1.0)
 
     def _loop(self) -> None:
+        try:
+            self._progress()
+        except BaseException as error:  # nobody would see it on this thread: those who wait must
+            broken = CommunicationBroken(f"the communication of rank {self.rank} broke: {error!r}")
+            broken.__cause__ = error
+            with self._mailed:
+                self._error = broken
+                self._mailed.notify_all()
+            for watcher in self._watchers:
+                watcher(broken)
+
+    def _progress(self) -> None:
         idle = 0
         while not self._stopping:
             idle = 0 if self._poll() else idle + 1

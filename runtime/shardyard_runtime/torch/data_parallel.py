@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 
 from shardyard_runtime.config.placement import Group
+from shardyard_runtime.torch.pipeline.errors import PeerFailed
 from shardyard_runtime.torch.state import state
 
 if TYPE_CHECKING:
     from shardyard_runtime.torch.model import DistributedModel
+
+_KEY = "gradients"
 
 
 def synchronize(model: DistributedModel) -> None:
@@ -29,18 +33,18 @@ def reduce_gradients(model: DistributedModel) -> None:
     """Averages gradients over the replicas, bucket by bucket in index order.
 
     A parameter without a gradient on this replica counts as zeros; one without any on all replicas keeps none.
+    Raises PeerFailed when another replica abandoned this step.
     """
-    if not _active() or not model.reduces_now():
+    if not _active():
+        return
+    passes, now = model.count_backward()
+    parameters = [p for p in model.local_parameters() if p.requires_grad]
+    present = _agree(_Pass(passes, [p.grad is not None for p in parameters]))
+    if not now:
         return
     group = state.live.process_groups[Group.DP]
     size = dist.get_world_size(group)
-    parameters = [p for p in model.local_parameters() if p.requires_grad]
-    if not parameters:
-        return
-    present = torch.tensor([p.grad is not None for p in parameters], dtype=torch.uint8)
-    present = present.to(state.live.device)
-    dist.all_reduce(present, dist.ReduceOp.MAX, group=group)
-    reduced = [p for p, here in zip(parameters, present.tolist(), strict=True) if here]
+    reduced = [p for p, here in zip(parameters, present, strict=True) if here]
     for bucket in _buckets(reduced, model.bucket_cap_mb * 2**20):
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in bucket]
         flat = torch.cat([g.reshape(-1) for g in gradients])
@@ -50,6 +54,55 @@ def reduce_gradients(model: DistributedModel) -> None:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             parameter.grad.copy_(piece.view_as(parameter))
+
+
+def abandon(model: DistributedModel, error: Exception) -> None:
+    """Tells the other replicas that this one has no gradients to reduce, or they would wait for them."""
+    if _active():
+        passes, _ = model.count_backward()
+        _tell(_Pass(passes, [], f"{type(error).__name__}: {error}"))
+
+
+@dataclass
+class _Pass:
+    """What replicas tell each other after a backward: its count, which gradients there are, what failed."""
+
+    number: int
+    present: list[bool]
+    failure: str | None = None
+
+
+def _agree(mine: _Pass) -> list[bool]:
+    """Which parameters have a gradient on any replica."""
+    _tell(mine)
+    heard = {peer: _hear(peer, mine.number) for peer in _peers()}
+    for rank, other in heard.items():
+        if other.failure is not None:
+            raise PeerFailed(f"the replica of rank {rank} abandoned the step: {other.failure}")
+        if other.number != mine.number:
+            raise RuntimeError(
+                f"rank {rank} reduces the gradients of its backward pass {other.number}, rank {state.live.rank} those "
+                f"of {mine.number}: every replica must make the same number of steps with a backward. "
+                "Give each the same number of batches (drop_last=True, or a DistributedSampler)"
+            )
+    return [any(column) for column in zip(mine.present, *(p.present for p in heard.values()), strict=True)]
+
+
+def _tell(mine: _Pass) -> None:
+    for peer in _peers():
+        state.live.transport.send(peer, _KEY, mine)
+
+
+def _hear(peer: int, number: int) -> _Pass:
+    while True:
+        heard: _Pass = state.live.transport.receive(peer, _KEY)
+        if heard.number >= number:  # an earlier one answers a pass that was abandoned here
+            return heard
+
+
+def _peers() -> list[int]:
+    rank = state.live.rank
+    return [r for r in state.live.placement.group(Group.DP, rank) if r != rank]
 
 
 def _active() -> bool:

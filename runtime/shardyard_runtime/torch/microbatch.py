@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ def split(value: Any, count: int, axis: int, name: str) -> list[Any]:
         return [value.smp_slice(count, index, axis) for index in range(count)]
     if isinstance(value, Mapping):
         parts = {key: split(item, count, axis, f"{name}[{key!r}]") for key, item in value.items()}
-        return [_rebuilt(value, {key: part[i] for key, part in parts.items()}) for i in range(count)]
+        return [rebuilt(value, {key: part[i] for key, part in parts.items()}) for i in range(count)]
     if isinstance(value, list | tuple):
         columns = [split(item, count, axis, f"{name}[{i}]") for i, item in enumerate(value)]
         rows = [[column[i] for column in columns] for i in range(count)]
@@ -59,8 +60,10 @@ def split(value: Any, count: int, axis: int, name: str) -> list[Any]:
     return [value] * count
 
 
-def _rebuilt(original: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
+def rebuilt(original: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
     """A mapping of the original's own type (Hugging Face's BatchEncoding among them) where it takes a dict."""
+    if isinstance(original, defaultdict):
+        return defaultdict(original.default_factory, items)
     return type(original)(items)  # type: ignore[call-arg]
 
 

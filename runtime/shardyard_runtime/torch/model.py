@@ -138,10 +138,10 @@ class DistributedModel(nn.Module):
             hook(self, state.optimizer)
         self._post_step.clear()
 
-    def reduces_now(self) -> bool:
-        """Counts a backward pass; True on every ``backward_passes_per_step``-th."""
+    def count_backward(self) -> tuple[int, bool]:
+        """Counts a step with a backward: its number, and whether it is a ``backward_passes_per_step``-th."""
         self._passes += 1
-        return self._passes % self._backward_passes_per_step == 0
+        return self._passes, self._passes % self._backward_passes_per_step == 0
 
     def partition_table(self) -> str:
         """One line a partition: modules and parameters."""

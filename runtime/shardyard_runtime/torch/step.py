@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from shardyard_runtime.torch import data_parallel
-from shardyard_runtime.torch.microbatch import StepOutput, join, split
+from shardyard_runtime.torch.microbatch import StepOutput, join, rebuilt, split
 from shardyard_runtime.torch.state import state
 
 
@@ -42,14 +42,19 @@ class StepFunction:
 
         Raises whatever the function raised, on the rank where it was raised; PeerFailed on the others.
         """
-        runtime = state.live
+        engine = state.live.engine
         model = state.model
         if model is not None:
             model.begin_step()
-        if runtime.engine.leads:
-            results, ran_backward = runtime.engine.lead(self._bodies(args, kwargs))
-        else:
-            results, ran_backward = runtime.engine.follow()
+        try:
+            if engine.leads:
+                results, ran_backward = engine.lead(lambda: self._bodies(args, kwargs))
+            else:
+                results, ran_backward = engine.follow()
+        except Exception as error:
+            if model is not None and torch.is_grad_enabled():
+                data_parallel.abandon(model, error)
+            raise
         if model is not None:
             if ran_backward:
                 data_parallel.reduce_gradients(model)
@@ -87,7 +92,7 @@ def _to_device(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.to(device)
     if isinstance(value, dict):
-        return type(value)({k: _to_device(v) for k, v in value.items()})
+        return rebuilt(value, {k: _to_device(v) for k, v in value.items()})
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return type(value)(_to_device(v) for v in value)
     return value

@@ -27,6 +27,17 @@ class Unpicklable(Exception):
         raise TypeError("stays where it is")
 
 
+class Poison:
+    """Can be sent, but not be read."""
+
+    def __reduce__(self) -> Any:
+        return _read, ()
+
+
+def _read() -> None:
+    raise KeyError("poison")
+
+
 class FailsBackward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
@@ -165,6 +176,17 @@ def main() -> None:
     assert works() == before
     print(f"caught function rank={smp.rank()}", flush=True)
 
+    # A batch that does not divide is found on rank 0 before its function runs; the others hear of it.
+    error = raised_by(lambda: train(model, x[:7]))
+    if smp.pp_rank() == 0:
+        assert isinstance(error, ValueError)
+        assert "has 7 samples along dimension 0, which 4 microbatches do not divide" in str(error)
+    else:
+        assert "rank 0 abandoned the step: ValueError: argument 'x' has 7 samples" in str(error)
+    clean()
+    assert works() == before
+    print(f"caught uneven rank={smp.rank()}", flush=True)
+
     for call in (lambda: model(x), lambda: model.backward(x.sum())):
         error = raised_by(call)
         assert type(error).__name__ == "OutsideStep"
@@ -177,6 +199,15 @@ def main() -> None:
     assert works() == before
     smp.barrier()
     print(f"outside rank={smp.rank()}", flush=True)
+
+    # Last, for it ends the communication of rank 0: what cannot be read there is raised, in a step too.
+    if smp.rank() == 1:
+        smp.send(Poison(), 0)
+    else:
+        error = raised_by(lambda: train(model, x))
+        assert type(error).__name__ == "CommunicationBroken", shown(error)
+        assert "the communication of rank 0 broke: KeyError('poison')" in str(error)
+    print(f"broken rank={smp.rank()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, defaultdict, namedtuple
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -116,3 +116,10 @@ def test_join_mapping_with_keys_that_are_no_names() -> None:
 def test_join_numbers_is_a_list() -> None:
     assert join([1.5, 2.5]) == [1.5, 2.5]
     assert join([None, None]) is None
+
+
+def test_a_defaultdict_stays_one() -> None:
+    batch: defaultdict[str, list[torch.Tensor]] = defaultdict(list, x=[torch.arange(4)])
+    first, second = split(batch, 2, 0, "batch")
+    assert first.default_factory is list
+    assert torch.equal(second["x"][0], torch.tensor([2, 3]))

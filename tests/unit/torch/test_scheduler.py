@@ -27,7 +27,7 @@ class Alone:
     def __init__(self) -> None:
         self.sent: list[Any] = []
 
-    def handle(self, key: Any, handler: Any) -> None: ...
+    def handle(self, key: Any, handler: Any, broken: Any) -> None: ...
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -73,7 +73,7 @@ def led(pipeline: str, cap: int, count: int = 4) -> tuple[list[str], list[Any]]:
 
         return run
 
-    results, backward = engine.lead([body(i) for i in range(count)])
+    results, backward = engine.lead(lambda: [body(i) for i in range(count)])
     assert backward
     assert not engine.in_step
     return events, results
@@ -108,7 +108,7 @@ def test_no_more_microbatches_than_the_cap_are_in_flight(cap: int) -> None:
         engine._scheduler.wait(task)
         live -= 1
 
-    engine.lead([body] * 6)
+    engine.lead(lambda: [body] * 6)
     assert highest == engine.max_live == cap
 
 
@@ -174,10 +174,10 @@ def test_a_failed_microbatch_raises_its_own_error_tells_the_peers_and_the_next_s
         raise LookupError("mine")
 
     with pytest.raises(LookupError, match="mine"):
-        engine.lead([engine.park, fails, engine.park])
+        engine.lead(lambda: [engine.park, fails, engine.park])
     assert [(dest, type(message).__name__) for dest, message in transport.sent] == [(1, "Abandoned")]
     assert "LookupError: mine" in transport.sent[0][1].summary
-    assert engine.lead([lambda: 1, lambda: 2]) == ([1, 2], False)
+    assert engine.lead(lambda: [lambda: 1, lambda: 2]) == ([1, 2], False)
     assert type(transport.sent[1][1]).__name__ == "Ended"
 
 
@@ -214,8 +214,8 @@ def test_what_arrives_while_a_failed_step_is_left_does_not_run_in_the_next_one()
         raise LookupError
 
     with pytest.raises(LookupError):
-        engine.lead([fails])
-    assert engine.lead([lambda: 1] * 3)[0] == [1, 1, 1]
+        engine.lead(lambda: [fails])
+    assert engine.lead(lambda: [lambda: 1] * 3)[0] == [1, 1, 1]
     assert ran == []
     assert [type(message).__name__ for _, message in transport.sent] == ["Abandoned", "Ended"]
     assert engine._early == []
@@ -228,5 +228,5 @@ def test_what_arrives_before_a_step_runs_in_it() -> None:
     structure, tensors = flatten(((torch.ones(2),), {}))
     engine._on_message(1, Execute(1, (1, 0), "m", 0, structure, tensors, [False], CallContext.capture()))
     assert transport.sent == []
-    engine.lead([lambda: None])
+    engine.lead(lambda: [lambda: None])
     assert sorted(type(message).__name__ for _, message in transport.sent) == ["Ended", "Executed"]

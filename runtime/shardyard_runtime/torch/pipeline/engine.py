@@ -5,9 +5,10 @@ Rank 0 of a pipeline group runs the user's function once a microbatch; the other
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ class Engine:
         self._parked: list[Task] = []
         self.max_live = 0
         self.ran_backward = False
-        transport.handle(_KEY, self._on_message)
+        transport.handle(_KEY, self._on_message, self._scheduler.fail)
 
     @property
     def leads(self) -> bool:
@@ -75,10 +76,14 @@ class Engine:
 
     # -- one step ---------------------------------------------------------------------------------------------
 
-    def lead(self, bodies: list[Callable[[], Any]]) -> tuple[list[Any], bool]:
-        """Runs one body a microbatch; returns their results in order, and whether any backward ran."""
-        results: list[Any] = [None] * len(bodies)
-        pending = iter(range(len(bodies)))
+    def lead(self, prepare: Callable[[], list[Callable[[], Any]]]) -> tuple[list[Any], bool]:
+        """Runs one body a microbatch; returns their results in order, and whether any backward ran.
+
+        What ``prepare`` raises (a batch that does not divide) ends the step on every rank, as a body's error does.
+        """
+        bodies: list[Callable[[], Any]] = []
+        results: list[Any] = []
+        pending: Iterator[int] = iter(())
         finished = 0
         exhausted = False
 
@@ -103,10 +108,11 @@ class Engine:
             self._unpark()
             return None
 
-        self._begin()
-        with self._transport.listening():
+        with self._step_guarded():
+            bodies = prepare()
+            results = [None] * len(bodies)
+            pending = iter(range(len(bodies)))
             self._scheduler.run(admit, lambda: finished == len(bodies) or self._outcome is not None)
-            self._close()
         ended = Ended(self._step, results, self.ran_backward)
         for peer in self._peers[1:]:
             self._transport.send(peer, _KEY, ended)
@@ -115,10 +121,8 @@ class Engine:
 
     def follow(self) -> tuple[Any, bool]:
         """Serves until the leader ends the step; returns the results that it sent, and whether backward ran."""
-        self._begin()
-        with self._transport.listening():
+        with self._step_guarded():
             self._scheduler.run(lambda: None, lambda: self._outcome is not None)
-            self._close()
         outcome = self._outcome
         assert isinstance(outcome, Ended)
         self._end()
@@ -139,6 +143,17 @@ class Engine:
             parked, self._parked = self._parked, []
             for task in parked:
                 self._scheduler.wake(task, None)
+
+    @contextlib.contextmanager
+    def _step_guarded(self) -> Iterator[None]:
+        """Opens a step; whatever fails inside reaches the other ranks before it is raised here."""
+        self._begin()
+        with self._transport.listening():
+            try:
+                yield
+            except Exception as error:
+                self._scheduler.fail(error)
+            self._close()
 
     def _begin(self) -> None:
         with self._lock:
