@@ -30,7 +30,15 @@ unit: setup
 	$(PY) -m pytest tests/unit -q
 
 test: lint testbed
-	$(PY) -m pytest tests -q
+	$(PY) -m pytest tests/unit tests/integration -q
+
+# A benchmark prints its figures, the last line as one JSON object: make bench-pipeline runs benchmarks/pipeline.
+bench-%: testbed
+	$(PY) -m benchmarks.$*
+
+# What takes long is run by hand: make soak-engine runs tests/soak/test_engine.py.
+soak-%: testbed
+	$(PY) -m pytest tests/soak/test_$*.py -q
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis out dist build

@@ -81,7 +81,10 @@ def run(name: str, manual: bool) -> None:
         logits = evaluate(model, x[smp.dp_rank()])["logits"].concat()
         assert close(logits, reference(x[smp.dp_rank()])), name
     owned = sum(p.numel() for p in model.local_parameters())
-    assert 0 < owned < sum(p.numel() for p in reference.parameters()), (name, owned)
+    whole = sum(p.numel() for p in reference.parameters())
+    shares = smp.allgather(owned, smp.PP_GROUP)
+    assert sum(shares) == whole, (name, shares)
+    assert sum(share > 0 for share in shares) >= min(3, smp.pp_size()), (name, shares)
     if smp.pp_rank() == 0:
         assert smp.state.runtime.engine.max_live <= smp.state.cfg.active_microbatches
 
