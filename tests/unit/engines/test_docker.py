@@ -9,7 +9,7 @@ from docker.errors import ImageNotFound
 
 from shardyard.engines.base import Credentials
 from shardyard.engines.connect import connect
-from shardyard.engines.docker import DockerEngine, push_refused, split_reference
+from shardyard.engines.docker import DockerEngine, refused, split_reference
 from shardyard.errors import JobError, MissingError, RemoteError
 
 CREDENTIALS = Credentials("r.example", "AWS", "s3cret")
@@ -17,7 +17,8 @@ CREDENTIALS = Credentials("r.example", "AWS", "s3cret")
 
 class FakeApi:
     def __init__(self, events: list[dict[str, Any]], images: dict[str, Any]) -> None:
-        self.events, self.images, self.options = events, images, {}
+        self.events, self.images, self.options = events, dict(images), {}
+        self.by_id = {facts["Id"]: facts for facts in images.values()}  # stays when its tag moves
 
     def build(self, **options: Any) -> list[dict[str, Any]]:
         self.options = options
@@ -26,12 +27,17 @@ class FakeApi:
     def push(self, repository: str, **options: Any) -> list[dict[str, Any]]:
         return self.events
 
-    def tag(self, *arguments: str) -> None: ...
+    def tag(self, source: str, repository: str, tag: str) -> None:
+        self.images[f"{repository}:{tag}"] = self.inspect_image(source)
+
+    def remove_image(self, reference: str) -> None:
+        del self.images[reference]
 
     def inspect_image(self, reference: str) -> Any:
-        if reference not in self.images:
+        known = self.by_id | self.images
+        if reference not in known:
             raise ImageNotFound("none")
-        return self.images[reference]
+        return known[reference]
 
 
 class FakeClient:
@@ -75,6 +81,15 @@ def test_push_without_a_digest_raises() -> None:
         engine([{"status": "Pushed", "id": "a" * 12}], IMAGES).push("mine:1", "r.example/m:1", CREDENTIALS)
 
 
+@pytest.mark.parametrize("before", [None, {**IMAGES["mine:1"], "Id": "sha256:0"}])
+def test_a_failed_push_leaves_the_tag_as_it_was(before: dict[str, Any] | None) -> None:
+    images = IMAGES | ({"r.example/m:1": before} if before else {})
+    client = FakeClient([{"errorDetail": {"message": "no"}}], images)
+    with pytest.raises(RemoteError):
+        DockerEngine(client).push("mine:1", "r.example/m:1", CREDENTIALS)  # type: ignore[arg-type]
+    assert client.api.images.get("r.example/m:1") == before
+
+
 def test_push_tells_which_layers_were_new() -> None:
     events = [
         {"status": "Layer already exists", "id": "a" * 12},
@@ -87,7 +102,8 @@ def test_push_tells_which_layers_were_new() -> None:
 
 
 def test_denied_is_not_called_a_wrong_password() -> None:
-    assert "ecr:PutImage" in push_refused("r.example/m:1", "denied: no")
+    assert "ecr:PutImage" in refused("push", "r.example/m:1", "denied: no")
+    assert "refused the password" in refused("pull", "r.example/m:1", "no basic auth credentials")
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,26 @@ def test_each_mistake_is_found(folder: Path, change: dict[str, Any], code: str) 
     assert code in codes(folder, **change)
 
 
+@pytest.mark.parametrize(
+    ("order", "remedy"),
+    [("PDT", '"spread"'), ("DTP", '"cluster"'), ("TPD", '"spread"'), ("DPT", '"cluster"')],
+)
+def test_orders_that_the_sdk_refuses_are_named(folder: Path, order: str, remedy: str) -> None:
+    """The SDK v2 lets only the two names pass; with no tensor parallelism each order is one of them."""
+    given = {"partitions": 2, "ddp": True, "placement_strategy": order}
+    found = codes(folder, **{PARAMETERS: given})["sdk-placement"]
+    assert found.startswith("warning ")
+    assert repr(order) in found
+    assert remedy in found
+    assert codes(folder, **{PARAMETERS: given | {"placement_strategy": "spread"}}) == {}
+
+
+def test_the_library_of_the_base_may_have_what_ours_has_not(folder: Path) -> None:
+    given = {"partitions": 2, "ddp": True, "fp16": True}
+    assert codes(folder, **{PARAMETERS: given, "image__runtime": "image"}) == {}
+    assert "parameter" in codes(folder, **{PARAMETERS: given | {"fp17": True}, "image__runtime": "image"})
+
+
 def test_credentials_and_local_paths_in_requirements(folder: Path) -> None:
     (folder / "r.txt").write_text("numpy\n--extra-index-url https://me:word@example.com/simple\n-e .\n")
     found = codes(folder, image__requirements="r.txt")

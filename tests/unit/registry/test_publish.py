@@ -7,7 +7,7 @@ import pytest
 from shardyard.engines.base import LocalImage
 from shardyard.errors import RemoteError
 from shardyard.registry.manifest import Manifest
-from shardyard.registry.publish import Published, Retrying, Target, Verified
+from shardyard.registry.publish import Published, Retrying, Target, Verified, is_transient
 
 TARGET = Target("h", "repo", "1")
 DONE = Published(TARGET.uri, "sha256:1", ("b",))
@@ -58,6 +58,14 @@ def test_does_not_retry_a_refusal() -> None:
     with pytest.raises(RemoteError):
         Retrying(inner, wait_s=0).publish("s", TARGET)
     assert inner.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [("answered 503 for", True), ("https://150412345678.dkr/geofence: no", False), ("Read timed out.", True)],
+)
+def test_only_whole_words_count_as_transient(text: str, again: bool) -> None:
+    assert is_transient(RemoteError(text)) is again
 
 
 def test_waits_for_a_lagging_catalogue_and_counts_bytes() -> None:

@@ -10,6 +10,7 @@ from shardyard.engines.docker import DockerEngine
 from shardyard.engines.progress import ConsoleProgress
 from shardyard.image import context
 from shardyard.image.base import base_of
+from shardyard.plan.findings import refuse
 from shardyard.project.load import load
 from shardyard.project.model import Project
 from shardyard.registry.ecr import Ecr
@@ -18,20 +19,21 @@ from shardyard.registry.token import parse_host
 SPOOL = 64 * 1024 * 1024
 
 
-def build(project: str | Path = ".", *, tag: str | None = None) -> LocalImage:
+def build(project: str | Path = ".", *, tag: str | None = None, no_cache: bool = False) -> LocalImage:
     """Builds the image; ``reference`` of what it returns is the local tag. Progress: standard error."""
     loaded = load(project, {"registry.tag": tag})
+    refuse(loaded)
     with ConsoleProgress() as progress:
-        return build_with(DockerEngine(listener=progress), loaded)
+        return build_with(DockerEngine(listener=progress), loaded, no_cache)
 
 
-def build_with(engine: Engine, project: Project) -> LocalImage:
+def build_with(engine: Engine, project: Project, no_cache: bool = False) -> LocalImage:
     """The build itself, on an engine that is there."""
     fetch_base(engine, base_of(project), project.image.platform)
     with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
         context.write(project, spool)  # type: ignore[arg-type]
         spool.seek(0)
-        return engine.build(spool, project.local_tag, project.image.platform)  # type: ignore[arg-type]
+        return engine.build(spool, project.local_tag, project.image.platform, no_cache)  # type: ignore[arg-type]
 
 
 def fetch_base(engine: Engine, base: str, platform: str) -> None:

@@ -12,6 +12,7 @@ from shardyard.api.push import push_with
 from shardyard.engines.docker import DockerEngine
 from shardyard.engines.progress import ConsoleProgress
 from shardyard.image.base import base_of
+from shardyard.plan.findings import refuse
 from shardyard.project.load import load
 
 
@@ -30,13 +31,14 @@ class Shipped:
         return asdict(self)
 
 
-def build_and_push(project: str | Path = ".", *, tag: str | None = None) -> Shipped:
+def build_and_push(project: str | Path = ".", *, tag: str | None = None, no_cache: bool = False) -> Shipped:
     """Builds, pushes, verifies. Progress goes to standard error."""
     started = time.monotonic()
     loaded = load(project, {"registry.tag": tag})
+    refuse(loaded)
     with ConsoleProgress() as progress:
         engine = DockerEngine(listener=progress)
-        build_with(engine, loaded)
+        build_with(engine, loaded, no_cache)
         done = push_with(engine, loaded)
     return Shipped(
         image_uri=done.image_uri,

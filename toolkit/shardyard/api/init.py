@@ -22,14 +22,16 @@ def init(directory: str | Path = ".") -> list[Path]:
         autoescape=False,
     )
     name = re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-") or "model"
-    written = []
+    written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for template in sorted(environment.list_templates(extensions=["j2"])):
             target = folder / template.removesuffix(".j2")
             if not target.exists():
-                target.write_text(environment.get_template(template).render(name=name), encoding="utf-8")
                 written.append(target)
+                target.write_text(environment.get_template(template).render(name=name), encoding="utf-8")
     except OSError as error:
+        for target in written:  # half a project would look like one
+            target.unlink(missing_ok=True)
         raise ProjectError(f"cannot write to {str(directory)!r}: {error.strerror or error}") from error
     return written

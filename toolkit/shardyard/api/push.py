@@ -11,6 +11,7 @@ from shardyard.errors import ProjectError
 from shardyard.project.load import load
 from shardyard.project.model import Project
 from shardyard.registry.ecr import Ecr
+from shardyard.registry.manifest import RegistryReader
 from shardyard.registry.publish import Published, Target, publisher
 
 
@@ -29,6 +30,7 @@ def push_with(engine: Engine, project: Project) -> Published:
     repository = registry.repository or project.image.name
     ecr = Ecr(registry.region, registry.account)
     credentials = ecr.sign_in()
+    RegistryReader(credentials).sign_in()
     ecr.ensure_repository(repository)
     target = Target(credentials.host, repository, registry.tag)
     return publisher(engine, ecr, credentials).publish(project.local_tag, target)

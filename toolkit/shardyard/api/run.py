@@ -15,6 +15,7 @@ from shardyard.local.logs import TaggedSink
 from shardyard.local.plan import local_job
 from shardyard.local.pull import ensure_image
 from shardyard.local.spec import JobResult
+from shardyard.plan.findings import refuse_local
 from shardyard.project.load import load
 
 ENGINES = ("docker", "process")
@@ -47,6 +48,7 @@ def run(
         "run.timeout": timeout,
     }
     loaded = load(project, flags)
+    refuse_local(loaded)
     job = local_job(loaded, inputs)
     place = (
         Path(output).expanduser().absolute() if output else loaded.path(loaded.run.output or DEFAULT_OUTPUT)

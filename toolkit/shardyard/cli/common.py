@@ -20,6 +20,10 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
 ]
 
+NoCacheOption = Annotated[
+    bool, typer.Option("--no-cache", help="Run every step of the Dockerfile, as if for the first time.")
+]
+
 
 def note(text: str) -> None:
     """Progress or a warning, on standard error."""

@@ -25,6 +25,15 @@ class Credentials:
         return {"username": self.username, "password": self.password, "serveraddress": self.host}
 
 
+def wrong_password(host: str, said: str) -> str:
+    """What a registry's "unauthorized" means, and what to do."""
+    return (
+        f"the registry {host!r} refused the password ({said}). The sign-in token is wrong, expired, or of "
+        "another account. Type: aws sts get-caller-identity, and compare its account with [registry] account "
+        "in shardyard.toml"
+    )
+
+
 @dataclass(frozen=True)
 class LocalImage:
     """An image that the engine holds: its layers are diff ids, base first."""
@@ -46,7 +55,7 @@ class PushedImage:
 class Engine(Protocol):
     """Builds from a context, finds, pulls and pushes images."""
 
-    def build(self, context: BinaryIO, tag: str, platform: str) -> LocalImage: ...
+    def build(self, context: BinaryIO, tag: str, platform: str, no_cache: bool = False) -> LocalImage: ...
 
     def find(self, reference: str) -> LocalImage | None: ...
 

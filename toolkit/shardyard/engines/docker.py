@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import docker
 from docker.errors import APIError, ImageNotFound
 
-from shardyard.engines.base import Credentials, Listener, LocalImage, PushedImage
+from shardyard.engines.base import Credentials, Listener, LocalImage, PushedImage, wrong_password
 from shardyard.engines.connect import connect
 from shardyard.engines.progress import silent
 from shardyard.engines.stream import StreamError, aux, checked, failed_step, uploaded_layers
@@ -29,13 +31,14 @@ class DockerEngine:
         self._client = client or connect()
         self._listener = listener
 
-    def build(self, context: BinaryIO, tag: str, platform: str) -> LocalImage:
+    def build(self, context: BinaryIO, tag: str, platform: str, no_cache: bool = False) -> LocalImage:
         try:
             events = self._client.api.build(
                 fileobj=context,
                 custom_context=True,
                 tag=tag,
                 platform=platform,
+                nocache=no_cache,
                 rm=True,
                 forcerm=True,
                 network_mode="host",
@@ -76,7 +79,7 @@ class DockerEngine:
                 pass
         except (StreamError, APIError) as error:
             said = error.message if isinstance(error, StreamError) else (error.explanation or str(error))
-            raise RemoteError(f"cannot pull {reference!r}: {said}") from error
+            raise RemoteError(refused("pull", reference, said)) from error
         pulled = self.find(reference)
         if pulled is None:
             raise RemoteError(
@@ -89,37 +92,49 @@ class DockerEngine:
         image = self.find(source)
         if image is None:
             raise JobError(f"the engine holds no image {source!r}. Type: shardyard build")
-        self._client.api.tag(source, repository, tag)
         try:
-            events = self._client.api.push(
-                repository, tag=tag, auth_config=credentials.auth_config(), stream=True, decode=True
-            )
-            digest, seen = aux(checked(events, self._listener), "Digest")
+            with self._tagged(source, target):
+                events = self._client.api.push(
+                    repository, tag=tag, auth_config=credentials.auth_config(), stream=True, decode=True
+                )
+                digest, seen = aux(checked(events, self._listener), "Digest")
+                if digest is None:
+                    raise RemoteError(
+                        f"the push of {target!r} ended without a digest; nothing is known of its success"
+                    )
         except StreamError as error:
-            raise RemoteError(push_refused(target, error.message)) from error
+            raise RemoteError(refused("push", target, error.message)) from error
         except APIError as error:
-            raise RemoteError(push_refused(target, error.explanation or str(error))) from error
-        if digest is None:
-            raise RemoteError(
-                f"the push of {target!r} ended without a digest; nothing is known of its success"
-            )
+            raise RemoteError(refused("push", target, error.explanation or str(error))) from error
         sent = uploaded_layers(seen)
         uploaded = tuple(d for d in image.layers if d.partition(":")[2][:SHORT_ID] in sent)
         return PushedImage(digest, uploaded)
 
+    @contextmanager
+    def _tagged(self, source: str, target: str) -> Iterator[None]:
+        """The target's tag on the image; a push that fails leaves the tag as it found it."""
+        before = self.find(target)
+        self._client.api.tag(source, *split_reference(target))
+        try:
+            yield
+        except BaseException:
+            with suppress(APIError):
+                if before is not None:
+                    self._client.api.tag(before.image_id, *split_reference(target))
+                else:
+                    self._client.api.remove_image(target)
+            raise
 
-def push_refused(target: str, said: str) -> str:
-    """The text of a refused push; a wrong password is named as such."""
-    host = target.partition("/")[0]
+
+def refused(verb: str, reference: str, said: str) -> str:
+    """The text of a refused pull or push; a wrong password is named as such."""
+    host = reference.partition("/")[0]
     low = said.lower()
     if "unauthorized" in low or "authentication required" in low or "no basic auth" in low:
-        return (
-            f"the registry {host!r} refused the password of this push ({said}). The sign-in token is wrong, "
-            "expired, or of another account. Type: aws sts get-caller-identity, and compare its account with "
-            "[registry] account in shardyard.toml"
-        )
+        return f"cannot {verb} {reference!r}: {wrong_password(host, said)}"
     if "denied" in low or "forbidden" in low:
+        right = {"push": "ecr:PutImage", "pull": "ecr:BatchGetImage"}[verb]
         return (
-            f"the registry {host!r} denied the push of {target!r}: {said}. Its owner must grant ecr:PutImage"
+            f"the registry {host!r} denied the {verb} of {reference!r}: {said}. Its owner must grant {right}"
         )
-    return f"the push of {target!r} failed: {said}"
+    return f"the {verb} of {reference!r} failed: {said}"

@@ -34,7 +34,8 @@ class ConsoleProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if self.console.is_terminal:  # elsewhere stop() would print an empty line
+            self._bars.stop()
 
     def __call__(self, event: Event) -> None:
         text = str(event.get("stream") or "")

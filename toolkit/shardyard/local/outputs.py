@@ -6,10 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from shardyard.local import layout
+from shardyard.local import layout, verdict
 from shardyard.local.spec import JobResult, JobSpec
-
-FAILURE_LIMIT = 1024
 
 
 def collect_processes(job: JobSpec, root: Path, output: Path) -> None:
@@ -37,6 +35,8 @@ def read_failures(result: JobResult, job: JobSpec, output: Path) -> None:
         text = layout.failure_text(output / host)
         if text:
             result.failures[host] = text
+    named = (verdict.host_of(text, job.host_names) for text in result.failures.values())
+    result.blamed = next(filter(None, named), None)
 
 
 def summary(result: JobResult) -> str:
@@ -46,7 +46,7 @@ def summary(result: JobResult) -> str:
         head = "the job ran past its time limit and was stopped"
     else:
         head = f"{host} ended with exit code {result.exit_codes.get(host or '', 1)}"
-    texts = {h: t for h, t in result.failures.items() if h == host} or result.failures
-    body = "".join(f"\n{h} failed: {text[:FAILURE_LIMIT]}" for h, text in texts.items())
+    texts = [result.failures[host]] if host in result.failures else result.failures.values()
+    body = "".join(f"\nfailed: {verdict.without_traceback(text)}" for text in dict.fromkeys(texts))
     where = f"\nLogs and outputs of every host: {result.output}" if result.output else ""
     return f"{head}{body}{where}"

@@ -39,11 +39,6 @@ def local_job(project: Project, inputs: Mapping[str, str | Path] | None = None) 
     """The job that a project describes; hosts and processes are what [run] (or a flag) says."""
     parallel = project.distribution.model_parallel
     mpi, run = project.distribution.mpi, project.run
-    if not (project.source_dir / project.image.entry_point).is_file():
-        raise ProjectError(
-            f"[image] entry_point {project.image.entry_point!r} is not in source_dir "
-            f"{str(project.source_dir)!r}"
-        )
     return JobSpec(
         name=job_name(project.job.name or project.image.name),
         program=project.image.entry_point,

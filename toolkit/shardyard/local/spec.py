@@ -48,17 +48,22 @@ class JobResult:
     seconds: float = 0.0
     output: str | None = None
     first_failed: str | None = None
+    blamed: str | None = None
 
     @property
     def failed_host(self) -> str | None:
-        """The host that failed first; by name where that is not known."""
-        return self.first_failed or next((h for h, code in self.exit_codes.items() if code), None)
+        """The host that the failure is of: named by the verdict, else the first that ended with a failure.
+        None for a job that ran out of time: no host failed."""
+        if self.timed_out or not any(self.exit_codes.values()):
+            return None
+        return self.blamed or self.first_failed or next(h for h, code in self.exit_codes.items() if code)
 
     @property
     def job_exit_code(self) -> int:
         if self.timed_out:
             return TIMED_OUT
-        return self.exit_codes.get(self.failed_host, 1) if self.failed_host else 0
+        host = self.failed_host
+        return (self.exit_codes.get(host) or next(filter(None, self.exit_codes.values()))) if host else 0
 
     def as_dict(self) -> dict[str, Any]:
         return {

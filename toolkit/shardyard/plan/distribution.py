@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
 from shardyard_runtime.config.parameters import ParameterError, SmpConfig, parse
+from shardyard_runtime.config.placement import ALIASES
 
 _PARAMETERS = "distribution.smdistributed.modelparallel.parameters"
 _PROCESSES = "distribution.mpi.processes_per_host"
+NOT_BUILT = "not built yet"
 
 
 def configuration(project: Project) -> SmpConfig | None:
@@ -50,6 +52,8 @@ def parameters(project: Project) -> Iterator[Finding]:
     except ParameterError as error:
         found = error.findings
     for one in found:
+        if project.image.runtime == "image" and one.message.endswith(NOT_BUILT):
+            continue  # the library of the base may have it
         level = "error" if one.level == "error" else "warning"
         yield Finding(level, "parameter", f"{_PARAMETERS}.{one.name}", one.message, one.remedy)  # type: ignore[arg-type]
     if not {"partitions", "pipeline_parallel_degree"} & block.parameters.keys():
@@ -61,6 +65,28 @@ def parameters(project: Project) -> Iterator[Finding]:
             yield Finding(
                 "warning", "sdk-partitions", _PARAMETERS, text, "add partitions with the same value"
             )
+
+
+def placement(project: Project) -> Iterator[Finding]:
+    """Orders that work here, but that the SDK's own check refuses when an estimator is made."""
+    config = configuration(project)
+    if config is None or config.placement_strategy in ALIASES:
+        return
+    order = config.placement_strategy
+    same = next((name for name in ALIASES if _fits(order, ALIASES[name], config)), None)
+    text = f"{order!r} works here, but the SageMaker Python SDK v2 lets only 'cluster' and 'spread' pass"
+    remedy = (
+        f'placement_strategy = "{same}", which places these ranks the same way'
+        if same
+        else 'choose "cluster" or "spread", or start the job with boto3: its create_training_job checks nothing'
+    )
+    yield Finding("warning", "sdk-placement", f"{_PARAMETERS}.placement_strategy", text, remedy)
+
+
+def _fits(order: str, other: str, config: SmpConfig) -> bool:
+    """Whether two orders place alike: a letter whose degree is 1 may stand anywhere."""
+    moving = {"P": config.pipeline_parallel_degree > 1, "T": config.tensor_parallel_degree > 1, "D": True}
+    return [one for one in order if moving[one]] == [one for one in other if moving[one]]
 
 
 def mpi(project: Project) -> Iterator[Finding]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from shardyard.errors import ProjectError
 from shardyard.plan import code, distribution, machine
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
 
-LOOKOUTS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
+Lookout = Callable[[Project], Iterator[Finding]]
+
+LOOKOUTS: tuple[Lookout, ...] = (
     code.entry_point,
     code.files,
     code.requirements,
@@ -17,13 +20,40 @@ LOOKOUTS: tuple[Callable[[Project], Iterator[Finding]], ...] = (
     machine.environment,
     distribution.strategies,
     distribution.parameters,
+    distribution.placement,
     distribution.mpi,
     distribution.arithmetic,
     machine.instance_type,
 )
 
+# What matters to a job on this machine: its base image and instance type do not.
+LOCAL_LOOKOUTS: tuple[Lookout, ...] = (
+    code.entry_point,
+    distribution.strategies,
+    distribution.parameters,
+    distribution.mpi,
+    distribution.arithmetic,
+)
 
-def all_findings(project: Project) -> list[Finding]:
+
+def all_findings(project: Project, lookouts: tuple[Lookout, ...] = LOOKOUTS) -> list[Finding]:
     """All findings, errors first."""
-    found = [finding for look in LOOKOUTS for finding in look(project)]
+    found = [finding for look in lookouts for finding in look(project)]
     return sorted(found, key=lambda one: ("error", "warning", "note").index(one.level))
+
+
+def refuse(project: Project, lookouts: tuple[Lookout, ...] = LOOKOUTS) -> None:
+    """Raises ProjectError with every error: nothing is built or started from a project that cannot work."""
+    errors = [one for one in all_findings(project, lookouts) if one.level == "error"]
+    if errors:
+        text = f"the project has {len(errors)} error{'s' * (len(errors) > 1)}; nothing was started"
+        raise ProjectError(text, errors)
+
+
+def refuse_local(project: Project) -> None:
+    """The same for a job on this machine, with the hosts and processes of [run]."""
+    mpi, run = project.distribution.mpi, project.run
+    given = mpi.model_copy(update={"processes_per_host": run.processes_per_host})
+    distribution = project.distribution.model_copy(update={"mpi": given})
+    job = project.job.model_copy(update={"instance_count": run.hosts})
+    refuse(project.model_copy(update={"distribution": distribution, "job": job}), LOCAL_LOOKOUTS)

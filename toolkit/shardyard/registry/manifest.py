@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import urllib3
 
-from shardyard.engines.base import Credentials
+from shardyard.engines.base import Credentials, wrong_password
 from shardyard.errors import RemoteError
 
 MEDIA_TYPES = ", ".join(
@@ -55,14 +55,18 @@ class RegistryReader:
             retries=urllib3.Retry(3, backoff_factor=0.2),
         )
 
+    def sign_in(self) -> None:
+        """Raises where the registry refuses the password: known before anything is made or sent."""
+        self._request("GET", "/v2/")
+
     def digest(self, repository: str, reference: str) -> str | None:
         """The digest of a tag by HEAD, None where the registry has none."""
-        answer = self._request("HEAD", repository, reference)
+        answer = self._request("HEAD", f"/v2/{repository}/manifests/{reference}")
         return answer.headers.get("Docker-Content-Digest") if answer is not None else None
 
     def manifest(self, repository: str, digest: str) -> Manifest:
         """The manifest of a digest, its bytes checked against it."""
-        answer = self._request("GET", repository, digest)
+        answer = self._request("GET", f"/v2/{repository}/manifests/{digest}")
         if answer is None:
             raise RemoteError(
                 f"the registry {self._credentials.host!r} has no manifest {digest!r} of {repository!r}"
@@ -76,22 +80,19 @@ class RegistryReader:
         layers = tuple(int(layer["size"]) for layer in body.get("layers", ()))
         return Manifest(digest, int(body.get("config", {}).get("size", 0)), layers)
 
-    def _request(self, method: str, repository: str, reference: str) -> urllib3.BaseHTTPResponse | None:
+    def _request(self, method: str, path: str) -> urllib3.BaseHTTPResponse | None:
         held = self._credentials
-        url = f"https://{held.host}/v2/{repository}/manifests/{reference}"
         headers = urllib3.make_headers(basic_auth=f"{held.username}:{held.password}") | {
             "Accept": MEDIA_TYPES
         }
         try:
-            answer = self._pool.request(method, url, headers=headers)
+            answer = self._pool.request(method, f"https://{held.host}{path}", headers=headers)
         except urllib3.exceptions.HTTPError as error:
-            raise RemoteError(f"cannot read {repository}:{reference} from {held.host!r}: {error}") from error
+            raise RemoteError(f"cannot read {path} of the registry {held.host!r}: {error}") from error
         if answer.status == 404:
             return None
         if answer.status in (401, 403):
-            raise RemoteError(f"the registry {held.host!r} refused the password of user {held.username!r}")
+            raise RemoteError(wrong_password(held.host, f"{answer.status} for user {held.username!r}"))
         if answer.status != 200:
-            raise RemoteError(
-                f"the registry {held.host!r} answered {answer.status} for {repository}:{reference}"
-            )
+            raise RemoteError(f"the registry {held.host!r} answered {answer.status} for {path}")
         return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,16 +13,9 @@ from shardyard.errors import RemoteError
 from shardyard.registry.ecr import Ecr
 from shardyard.registry.manifest import RegistryReader
 
-TRANSIENT = (
-    "connection reset",
-    "eof",
-    "timeout",
-    "timed out",
-    "toomanyrequests",
-    "temporarily",
-    "502",
-    "503",
-    "504",
+# Whole words: an account number may hold 504, and a repository's name eof.
+TRANSIENT = re.compile(
+    r"\b(connection reset|eof|timeout|timed out|toomanyrequests|temporarily|50[234])\b", re.IGNORECASE
 )
 CATALOGUE_WAIT_S = 30.0
 
@@ -125,7 +119,7 @@ class Verified:
 
 
 def is_transient(error: BaseException) -> bool:
-    return isinstance(error, RemoteError) and any(word in str(error).lower() for word in TRANSIENT)
+    return isinstance(error, RemoteError) and TRANSIENT.search(str(error)) is not None
 
 
 def publisher(
