@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from shardyard.api.estimator import estimator
+from shardyard.api.estimator import HandOff, estimator
 from shardyard.errors import ProjectError
+from shardyard.sagemaker.estimator import base_job_name
 
 TOML = """
 [image]
@@ -46,7 +47,7 @@ def test_the_code_calls_the_estimator_with_every_argument(project: Path) -> None
     values = {key: ast.literal_eval(value) for key, value in given.items()}
     assert values == {
         "entry_point": "train.py",
-        "source_dir": str(project),
+        "source_dir": ".",
         "image_uri": URI,
         "instance_type": "ml.p3.16xlarge",
         "instance_count": 2,
@@ -70,6 +71,42 @@ def test_the_arguments_are_json(project: Path) -> None:
     given = json.loads(json.dumps(estimator(project, image="other:1").arguments))
     assert given["image_uri"] == "other:1"
     assert given["role"] is None
+
+
+def changed(project: Path, old: str, new: str) -> HandOff:
+    (project / "shardyard.toml").write_text(TOML.replace(old, new))
+    return estimator(project)
+
+
+def test_what_is_not_configured_is_not_in_the_code(project: Path) -> None:
+    code = changed(project, 'inputs = {train = "s3://bucket/train"}', 'role = "me"').code
+    assert code.endswith("\nestimator.fit()\n")
+    assert "import sagemaker\n" not in code
+    assert "import sagemaker\n" in changed(project, 'role = "me"', "").code
+
+
+@pytest.mark.parametrize("given", ["src", "./src/", "src/../src"])
+def test_paths_stay_relative_to_the_project(project: Path, given: str) -> None:
+    made = changed(project, '"team/model"', f'"team/model"\nsource_dir = "{given}"')
+    assert made.arguments["source_dir"] == "src"
+
+
+def test_a_source_dir_elsewhere_stays_where_it_is(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    made = changed(project, '"team/model"', '"team/model"\nsource_dir = "~/src"')
+    assert made.arguments["source_dir"] == "/somewhere/src"
+
+
+def test_a_job_name_is_what_sagemaker_takes() -> None:
+    assert base_job_name("Größe 1") == "Gr--e-1"
+    assert base_job_name("ß") == "shardyard"
+    assert base_job_name("a" * 29 + "/b") == "a" * 29
+
+
+@pytest.mark.parametrize("key", ["subnets", "security_group_ids"])
+def test_half_a_vpc_is_refused(project: Path, key: str) -> None:
+    with pytest.raises(ProjectError, match="needs both"):
+        changed(project, "instance_count = 2", f'instance_count = 2\n{key} = ["one"]')
 
 
 @pytest.mark.parametrize("sdk", ["v3", "boto3"])
