@@ -14,6 +14,7 @@ from .records import LIMIT, FailureRecord, root_cause
 _BY_SIGNAL = re.compile(r"process rank (\d+) with PID .*? exited on\s+signal (\d+)", re.DOTALL)
 _BY_CODE = re.compile(r"Process name: \[.*?,\s*(\d+)\]\s+Exit code:\s+(\d+)", re.DOTALL)
 _BY_ABORT = re.compile(r"MPI_ABORT was invoked on rank (\d+) .*?with errorcode (-?\d+)", re.DOTALL)
+_NO_MEMORY_COUNT = "somebody killed it, or the machine ran out of memory (its container did not)"
 
 
 @dataclass
@@ -25,6 +26,10 @@ class Evidence:
     stop_signal: int = 0
     lost_host: str = ""
     lost_at: float = 0.0
+    lost_reason: str = ""
+    memory: dict[str, str] = field(
+        default_factory=dict
+    )  # host -> what its kernel counted when memory ran out
 
 
 def decide(evidence: Evidence, cluster: Cluster) -> Outcome:
@@ -34,48 +39,51 @@ def decide(evidence: Evidence, cluster: Cluster) -> Outcome:
     else:
         cause, follow_up = first, None
     if evidence.lost_host and not (cause and cause.time < evidence.lost_at):
-        return lost(evidence.lost_host)
+        return lost(evidence.lost_host, evidence.lost_reason)
     if evidence.stop_signal:
         return stopped(evidence.stop_signal, evidence.stopped_on, evidence.records)
     if cause is not None:
         return Outcome(cause.exit_code, cause.text())
     if evidence.returncode == 0 and follow_up is None:
         return Outcome(0)
-    crash = _crash(evidence.own_words, cluster)
+    crash = _crash(evidence, cluster)
     if crash is not None:
         return crash
     if follow_up is not None:
         return Outcome(follow_up.exit_code, follow_up.text())
     code = exit_status(evidence.returncode)
+    if evidence.returncode < 0:
+        return Outcome(code, f"mpirun on {cluster.head}: ended by {_signal_name(-evidence.returncode)}\n")
     said = "\n".join(line for line in evidence.own_words if line.strip(" -"))
     return Outcome(code, f"mpirun ended with exit code {code}:\n{said[-LIMIT + 60 :]}\n")
 
 
-def lost(host: str) -> Outcome:
-    text = (
-        f"host {host} left the job: its control connection closed before the job was over. "
-        f"Look at the end of the log of {host}: its launcher or its container was ended.\n"
-    )
-    return Outcome(1, text)
+def lost(host: str, reason: str = "") -> Outcome:
+    why = reason or "its control connection closed before the job was over"
+    text = f"host {host} left the job: {why}. Look at the end of the log of {host}"
+    return Outcome(1, f"{text}.\n" if reason else f"{text}: its launcher or its container was ended.\n")
 
 
-def stopped(number: int, host: str, records: Iterable[FailureRecord] = ()) -> Outcome:
+def stopped(number: int, host: str, records: Iterable[FailureRecord] = (), detail: str = "") -> Outcome:
+    """`detail` says how the program took it."""
     text = f"{signal.Signals(number).name} reached the launcher on {host}, so the job was stopped.\n"
+    text += f"{detail}\n" if detail else ""
     earlier = root_cause(list(records))
     return Outcome(128 + number, text + (f"\n{earlier.text()}" if earlier else ""))
 
 
-def _crash(own_words: list[str], cluster: Cluster) -> Outcome | None:
+def _crash(evidence: Evidence, cluster: Cluster) -> Outcome | None:
     """A rank that left no record ended without Python's knowledge; mpirun says how."""
-    said = "\n".join(own_words)
+    said = "\n".join(evidence.own_words)
     if found := _BY_ABORT.search(said):
         rank, code = int(found[1]), int(found[2]) & 0xFF or 1
         return Outcome(code, f"rank {rank} on {cluster.host_of(rank)}: called MPI_Abort({found[2]})\n")
     if found := _BY_SIGNAL.search(said):
         rank, number = int(found[1]), int(found[2])
-        text = f"rank {rank} on {cluster.host_of(rank)}: ended by {_signal_name(number)}"
+        host = cluster.host_of(rank)
+        text = f"rank {rank} on {host}: ended by {_signal_name(number)}"
         if number == signal.SIGKILL:
-            text += ", as the kernel does when memory runs out: give it more memory or a smaller batch"
+            text += f": {evidence.memory.get(host) or _NO_MEMORY_COUNT}"
         return Outcome(128 + number, text + "\n")
     if found := _BY_CODE.search(said):
         rank, code = int(found[1]), int(found[2])
