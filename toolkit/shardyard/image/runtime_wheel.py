@@ -1,4 +1,8 @@
-"""The runtime that goes into the image: its wheel's files, laid out under /opt/shardyard."""
+"""The runtime that goes into the image: its wheel's packages and licence, laid out under /opt/shardyard.
+
+The rest of the wheel's metadata stays out: pip rewrites it, and it names the tool that built the wheel. So a
+checkout, a wheel and an installed runtime give the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +36,19 @@ def files() -> dict[str, bytes]:
     source = runtime_source()
     wheels = packaged_wheels()
     if source is not None:
-        return _unzipped(build(source))
-    if wheels:
-        return _unzipped(wheels[-1].read_bytes())
-    return _installed()
+        found = _unzipped(build(source))
+    elif wheels:
+        found = _unzipped(wheels[-1].read_bytes())
+    else:
+        found = _installed()
+    return {name: content for name, content in found.items() if _belongs(name)}
+
+
+def _belongs(name: str) -> bool:
+    top, _, rest = name.partition("/")
+    if top.endswith(".dist-info"):
+        return rest.startswith("licenses/")
+    return top in ("shardyard_runtime", "smdistributed") and not name.endswith(".pyc")
 
 
 def build(source: Path) -> bytes:
@@ -67,11 +80,10 @@ def _installed() -> dict[str, bytes]:
         listed = metadata.files("shardyard-runtime") or []
     except metadata.PackageNotFoundError:
         listed = []
-    kept = {
-        str(one): Path(str(one.locate())).read_bytes()
-        for one in listed
-        if one.parts[0] in ("shardyard_runtime", "smdistributed") and one.suffix != ".pyc"
+    if not any(one.parts[0] == "shardyard_runtime" for one in listed):
+        raise MissingError(
+            "the runtime is not installed here. Type: pip install --force-reinstall shardyard-runtime"
+        )
+    return {
+        one.as_posix(): Path(str(one.locate())).read_bytes() for one in listed if _belongs(one.as_posix())
     }
-    if not kept:
-        raise MissingError("the runtime is not installed here. Type: pip install --force-reinstall shardyard")
-    return kept
