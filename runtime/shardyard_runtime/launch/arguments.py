@@ -9,8 +9,12 @@ from typing import Any
 def to_arguments(hyperparameters: Mapping[str, Any]) -> list[str]:
     arguments: list[str] = []
     for key in sorted(hyperparameters):
-        arguments += [f"-{key}" if len(key) == 1 else f"--{key}", _render(hyperparameters[key])]
+        arguments += [_name(key), _render(hyperparameters[key])]
     return arguments
+
+
+def _name(key: str) -> str:
+    return f"{'-' if len(key) == 1 else '--'}{key}" if key else ""
 
 
 def _render(value: Any) -> str:

@@ -33,7 +33,7 @@ def distribution_groups(config: JobConfig) -> list[str]:
     named = config.hyperparameters.get("sagemaker_distribution_instance_groups")
     if named:
         return list(named)
-    return [str(config.resource["current_group_name"])] if config.mpi_enabled else []
+    return [str(config.resource["current_group_name"])] if config.distribution_enabled else []
 
 
 def distribution_hosts(config: JobConfig) -> list[str]:

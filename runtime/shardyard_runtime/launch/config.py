@@ -11,7 +11,29 @@ from typing import Any
 
 from .errors import LaunchError
 
-_SAGEMAKER_KEYS = frozenset({"default_user_module_name", "_tuning_objective_metric"})
+PLATFORM_KEYS = frozenset(
+    {
+        "sagemaker_program",
+        "sagemaker_submit_directory",
+        "sagemaker_enable_cloudwatch_metrics",
+        "sagemaker_region",
+        "sagemaker_container_log_level",
+        "sagemaker_job_name",
+        "default_user_module_name",
+        "_tuning_objective_metric",
+        "sagemaker_s3_output",
+    }
+)
+# Any of these makes the host's own group the one that the job is distributed over.
+DISTRIBUTION_KEYS = (
+    "sagemaker_mpi_enabled",
+    "sagemaker_parameter_server_enabled",
+    "sagemaker_distributed_dataparallel_enabled",
+    "sagemaker_pytorch_ddp_enabled",
+    "sagemaker_pytorch_xla_multi_worker_enabled",
+    "sagemaker_multi_worker_mirrored_strategy_enabled",
+    "sagemaker_torch_distributed_enabled",
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +44,7 @@ class JobConfig:
     hyperparameters: dict[str, Any]
     resource: dict[str, Any]
     channels: dict[str, Any] = field(default_factory=dict)
+    resource_file: dict[str, Any] = field(default_factory=dict)  # as it lies there, for SM_RESOURCE_CONFIG
 
     @property
     def hosts(self) -> list[str]:
@@ -41,11 +64,23 @@ class JobConfig:
 
     @property
     def framework_parameters(self) -> dict[str, Any]:
-        return {key: value for key, value in self.hyperparameters.items() if key.startswith("sagemaker_")}
+        """What the SDK sends to launchers; the settings of the container itself are not among them."""
+        return {
+            key: value
+            for key, value in self.hyperparameters.items()
+            if key.startswith("sagemaker_") and key not in PLATFORM_KEYS
+        }
 
     @property
     def mpi_enabled(self) -> bool:
-        value = self.hyperparameters.get("sagemaker_mpi_enabled")
+        return self.is_on("sagemaker_mpi_enabled")
+
+    @property
+    def distribution_enabled(self) -> bool:
+        return any(self.is_on(key) for key in DISTRIBUTION_KEYS)
+
+    def is_on(self, key: str) -> bool:
+        value = self.hyperparameters.get(key)
         # A generic estimator sends Python's spelling, which is not JSON and would count as true.
         return value.strip().lower() in {"true", "1"} if isinstance(value, str) else bool(value)
 
@@ -62,23 +97,26 @@ def decode_values(raw: Mapping[str, Any]) -> dict[str, Any]:
 def read_config(base: Path) -> JobConfig:
     folder = base / "input" / "config"
     hyperparameters = decode_values(_read(folder / "hyperparameters.json"))
-    resource = _read(folder / "resourceconfig.json")
+    resource_file = _read(folder / "resourceconfig.json")
+    resource = dict(resource_file)
     resource.setdefault("current_host", "algo-1")
     resource.setdefault("hosts", [resource["current_host"]])
     resource.setdefault("current_instance_type", "local")
     resource.setdefault("current_group_name", "homogeneousCluster")
     resource.setdefault("network_interface_name", "eth0")
-    resource.setdefault("instance_groups", [])
+    if not resource.get("instance_groups"):
+        resource["instance_groups"] = []
     if resource["current_host"] not in resource["hosts"]:
         raise LaunchError(
             f"current_host {resource['current_host']!r} is not among hosts {resource['hosts']!r} in "
             f"{folder / 'resourceconfig.json'}, so this host has no place in the job. Correct that file."
         )
-    return JobConfig(base, hyperparameters, resource, _read(folder / "inputdataconfig.json"))
+    channels = _read(folder / "inputdataconfig.json")
+    return JobConfig(base, hyperparameters, resource, channels, resource_file)
 
 
 def _is_platform_key(key: str) -> bool:
-    return key.startswith("sagemaker_") or key in _SAGEMAKER_KEYS
+    return key.startswith("sagemaker_") or key in PLATFORM_KEYS
 
 
 def _decode(value: Any) -> Any:

@@ -1,77 +1,95 @@
-"""Which program runs, from which folder."""
+"""Which program runs, of which kind, from which folder."""
 
 from __future__ import annotations
 
+import enum
 import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .code import Code, choose_code
 from .config import JobConfig
 from .errors import LaunchError
 
 log = logging.getLogger(__name__)
 
 
+class Kind(enum.Enum):
+    PROGRAM = "a Python program"
+    PACKAGE = "a Python package"
+    COMMAND = "a command"
+
+
 @dataclass(frozen=True)
 class EntryPoint:
     code_dir: Path
     program: str
+    module_dir: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        if self.program.endswith(".sh"):
+            return Kind.COMMAND
+        if (self.code_dir / "setup.py").is_file():
+            return Kind.PACKAGE
+        return Kind.PROGRAM if self.program.endswith(".py") else Kind.COMMAND
 
     @property
     def is_python(self) -> bool:
-        return self.program.endswith(".py")
+        return self.kind is not Kind.COMMAND
 
     @property
     def module_name(self) -> str:
-        return self.program[:-3] if self.is_python else self.program
+        return self.program.removesuffix(".py")
 
     def command(self, arguments: list[str]) -> list[str]:
-        """How to start a program that is not Python; a shell script needs no executable bit."""
-        path = str(self.code_dir / self.program)
-        if self.program.endswith(".sh") and not os.access(path, os.X_OK):
-            return ["/bin/sh", path, *arguments]
-        return [path, *arguments]
+        """How to start a program that is not Python, from the code folder."""
+        path = self.code_dir / self.program
+        started = f"./{self.program}"
+        try:
+            path.chmod(path.stat().st_mode | 0o755)
+        except OSError as error:
+            log.warning("%s cannot be made executable: %s", path, error)
+        with open(path, "rb") as file:
+            start = file.read(4)
+        # Without a first line that names its interpreter, and no binary: what a shell makes of it.
+        shell = [] if start.startswith((b"#!", b"\x7fELF")) and os.access(path, os.X_OK) else ["/bin/sh"]
+        return [*shell, started, *arguments]
 
 
 def resolve_entry_point(config: JobConfig, environ: Mapping[str, str] = os.environ) -> EntryPoint:
-    program = environ.get("SAGEMAKER_PROGRAM") or config.hyperparameters.get("sagemaker_program")
+    from_hyperparameter = config.hyperparameters.get("sagemaker_program")
+    program = environ.get("SAGEMAKER_PROGRAM") or from_hyperparameter
     if not program:
         raise LaunchError(
             "No entry point: neither the environment variable SAGEMAKER_PROGRAM nor the hyperparameter "
             "'sagemaker_program' is set. Set entry_point in shardyard.toml and build again, or give the "
             "estimator an entry_point."
         )
-    code_dir = _code_dir(config, environ)
-    if not (code_dir / str(program)).is_file():
+    code = choose_code(config, environ)
+    entry = _entry(code, str(program))
+    if not _exists(entry) and from_hyperparameter and _exists(_entry(code, str(from_hyperparameter))):
+        # The image's variable names the baked program; the submitted code has the job's own.
+        log.info("program: %s; %r of the environment is not in %s", from_hyperparameter, program, code.folder)
+        entry = _entry(code, str(from_hyperparameter))
+    if not _exists(entry):
         raise LaunchError(
-            f"Entry point {program!r} is not in {str(code_dir)!r} (there: {_listing(code_dir)}). The name "
-            "must be relative to the code folder. Correct entry_point or source_dir in shardyard.toml and "
+            f"Entry point {entry.program!r} is not in {str(code.folder)!r} (there: {_listing(code.folder)}). The "
+            "name must be relative to the code folder. Correct entry_point or source_dir in shardyard.toml and "
             "build again."
         )
-    return EntryPoint(code_dir.resolve(), str(program))
+    return entry
 
 
-def _code_dir(config: JobConfig, environ: Mapping[str, str]) -> Path:
-    baked = config.base / "code"
-    from_environ = environ.get("SAGEMAKER_SUBMIT_DIRECTORY", "")
-    if from_environ and Path(from_environ).is_dir():
-        return Path(from_environ)
-    submitted = str(config.hyperparameters.get("sagemaker_submit_directory") or "")
-    submitted = submitted.removeprefix("file://")
-    if submitted and Path(submitted).is_dir():
-        return Path(submitted)
-    has_code = baked.is_dir() and any(baked.iterdir())
-    if submitted and has_code:
-        log.warning("code of the image in %s runs; the submitted %r is not used", baked, submitted)
-    elif submitted:
-        raise LaunchError(
-            f"The code was submitted as {submitted!r}, and fetching submitted code is not built yet. "
-            "Bake the code into the image: set source_dir in shardyard.toml and run "
-            "`shardyard build-and-push`."
-        )
-    return baked
+def _entry(code: Code, program: str) -> EntryPoint:
+    return EntryPoint(code.folder.resolve(), program, code.module_dir)
+
+
+def _exists(entry: EntryPoint) -> bool:
+    """A package's module may come into being only when it is installed."""
+    return entry.kind is Kind.PACKAGE or (entry.code_dir / entry.program).is_file()
 
 
 def _listing(folder: Path) -> str:

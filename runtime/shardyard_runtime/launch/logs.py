@@ -1,16 +1,40 @@
-"""The job's log: every line of a rank says which rank on which host wrote it."""
+"""The job's log: whole lines, nothing lost, and every line of a rank says which rank on which host wrote it."""
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
+
+from .config import JobConfig
+
+log = logging.getLogger(__name__)
 
 _TAG = re.compile(r"^\[(?:[^\]@,]*@)?(\d+),(\d+)\]<(stdout|stderr|stddiag)>:")
 _PRINT_LOCK = threading.Lock()
+_LONGEST = 1 << 20  # of a line that has not ended yet; the rest of it follows as it comes
+_CHUNK = 1 << 16
+
+
+def log_level(config: JobConfig, environ: Mapping[str, str]) -> int:
+    """As the job asks, else as the environment says: a number, or a name such as WARNING."""
+    asked = config.hyperparameters.get("sagemaker_container_log_level")
+    value = environ.get("SAGEMAKER_CONTAINER_LOG_LEVEL") if asked is None else asked
+    if value is None or value == "":
+        return logging.INFO
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        level = logging.getLevelName(str(value).upper())
+    if isinstance(level, int):
+        return level
+    log.warning("log level %r is neither a number nor a name such as WARNING; INFO holds", value)
+    return logging.INFO
 
 
 def retag(line: str, host_of: Callable[[int], str], separator: str = "") -> str:
@@ -20,6 +44,46 @@ def retag(line: str, host_of: Callable[[int], str], separator: str = "") -> str:
         return line
     job, rank, stream = found[1], int(found[2]), found[3]
     return f"[{job},mpirank:{rank},{host_of(rank)}]<{stream}>:{line[found.end() :].removeprefix(separator)}"
+
+
+def lines(source: IO[bytes]) -> Iterator[bytes]:
+    """Pieces that end where a line or a progress bar's redraw ends; together they are what was written."""
+    held = bytearray()
+    while chunk := source.read1(_CHUNK):  # type: ignore[attr-defined]
+        held += chunk
+        end = len(held) if len(held) > _LONGEST else max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
+        if end:
+            yield bytes(held[:end])
+            del held[:end]
+    if held:
+        yield bytes(held)
+
+
+class Pump:
+    """Copies a child's streams to ours, byte for byte, and remembers the end of what it said."""
+
+    def __init__(self, remember: int = 1 << 16) -> None:
+        self._threads: list[threading.Thread] = []
+        self._tail = bytearray()
+        self._remember = remember
+
+    def follow(self, source: IO[bytes], target: IO[str], *, remember: bool = False) -> None:
+        thread = threading.Thread(target=self._copy, args=(source, target, remember), daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def finish(self, timeout: float = 5.0) -> str:
+        """Waits for the streams' end; returns the last words. A daemon that the child left may hold them open."""
+        for thread in self._threads:
+            thread.join(timeout)
+        return self._tail.decode("utf-8", errors="replace")
+
+    def _copy(self, source: IO[bytes], target: IO[str], remember: bool) -> None:
+        for piece in lines(source):
+            if remember:
+                self._tail += piece
+                del self._tail[: -self._remember]
+            write(piece, target)
 
 
 class LogPump:
@@ -42,14 +106,24 @@ class LogPump:
 
     def _copy(self, source: IO[bytes], target: IO[str]) -> None:
         for raw in source:
-            line = raw.decode("utf-8", errors="replace").rstrip("\r\n")
+            line = raw.decode("utf-8", errors="surrogateescape")  # what is no UTF-8 leaves as it came
             tagged = retag(line, self._host_of, self._separator)
             if tagged is line:
-                self.own_words.append(line)
-            with _PRINT_LOCK:
-                print(tagged, file=target, flush=True)
+                self.own_words.append(raw.decode("utf-8", errors="replace").rstrip("\r\n"))
+            write(tagged.encode("utf-8", errors="surrogateescape"), target)
 
 
 def say(text: str) -> None:
-    with _PRINT_LOCK:
-        print(text, file=sys.stderr, flush=True)
+    write(f"{text}\n".encode("utf-8", errors="backslashreplace"), sys.stderr)
+
+
+def write(data: bytes, target: IO[str]) -> None:
+    """As it is, and never in the middle of another line. A reader that went away must not stop the job."""
+    with _PRINT_LOCK, contextlib.suppress(BrokenPipeError):
+        target.flush()
+        buffer = getattr(target, "buffer", None)
+        if buffer is None:  # a test's own stream
+            target.write(data.decode("utf-8", errors="replace"))
+        else:
+            buffer.write(data)
+        target.flush()

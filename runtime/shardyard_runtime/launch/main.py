@@ -3,36 +3,50 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
-import shutil
 import signal
 import sys
-import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
-from .cluster import Cluster, distribution_hosts, read_cluster
+from . import run_folder
+from .cluster import Cluster, read_cluster
+from .code import choose_code
 from .config import JobConfig, base_dir, read_config
-from .entry import resolve_entry_point
-from .errors import LaunchError
-from .head import Head
+from .entry import EntryPoint, resolve_entry_point
+from .environment import training_environment
+from .errors import LaunchError, StopRequested
 from .host import Event, Host
-from .logs import say
-from .meeting import choose_meeting
+from .intermediate import warn_if_wanted
+from .invocation import announce
+from .logs import log_level, say
+from .masking import Masker
+from .modes import Mode, choose_mode, training_function
+from .names import wait_for_names
 from .outcome import Outcome
 from .plain import run_plain
-from .worker import Worker
+from .requirements import install_requirements
+from .torchrun import run_torchrun
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> NoReturn:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     base = base_dir()
-    run_dir = Path(tempfile.mkdtemp(prefix="shardyard-"))
+    run_dir = run_folder.make()
+    masker = Masker(os.environ)
     try:
         config = read_config(base)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        masker = Masker(os.environ, config.hyperparameters)
+        logging.getLogger().setLevel(log_level(config, os.environ))
+        for number in SIGNALS:
             signal.signal(number, lambda received, _: events.put(("signal", config.current_host, received)))
         outcome = launch(config, run_dir, events)
     except LaunchError as error:
@@ -43,7 +57,8 @@ def main() -> NoReturn:
             1, f"The launcher itself failed: {type(error).__name__}: {error}\n{traceback.format_exc()}"
         )
     finally:
-        shutil.rmtree(run_dir, ignore_errors=True)
+        run_folder.remove(run_dir)
+    outcome = Outcome(outcome.exit_code, masker.mask(outcome.text))
     if outcome.exit_code:
         say(f"the job failed with exit code {outcome.exit_code}: {outcome.text.splitlines()[0]}")
     outcome.write(base)
@@ -51,18 +66,61 @@ def main() -> NoReturn:
 
 
 def launch(config: JobConfig, run_dir: Path, events: queue.SimpleQueue[Event]) -> Outcome:
-    if not config.mpi_enabled or config.current_host not in distribution_hosts(config):
+    mode = choose_mode(config, os.environ)
+    warn_if_wanted(config)
+    if mode is not Mode.MPI:
         host = Host(config, Cluster((config.current_host,), 1), run_dir, events)
-        return run_plain(host, resolve_entry_point(config))
+        with stop_at_once():
+            entry = prepare(config, mode)
+            wait_for_names(config.hosts)
+        if mode is Mode.TORCHRUN:
+            return run_torchrun(host, entry)
+        return run_plain(host, entry, training_function(os.environ))
+    return launch_mpi(config, run_dir, events)
+
+
+def launch_mpi(config: JobConfig, run_dir: Path, events: queue.SimpleQueue[Event]) -> Outcome:
+    from .head import Head  # a job without MPI starts sooner without these
+    from .meeting import choose_meeting
+    from .worker import Worker
+
     host = Host(config, read_cluster(config), run_dir, events)
     meeting = choose_meeting(host.cluster.head)
     part = Head(host, meeting) if host.name == host.cluster.head else Worker(host, meeting)
     try:
-        entry = resolve_entry_point(config)
+        with stop_at_once():
+            entry = prepare(config, Mode.MPI)
     except LaunchError as problem:
         part.refuse(problem)
         raise
     return part.run(entry)
+
+
+def prepare(config: JobConfig, mode: Mode) -> EntryPoint:
+    """Code in place, packages installed, and the log told."""
+    if mode is Mode.FUNCTION:
+        code = choose_code(config)
+        entry = EntryPoint(code.folder.resolve(), training_function(os.environ), code.module_dir)
+    else:
+        entry = resolve_entry_point(config)
+        install_requirements(entry)
+    announce(mode, entry, config, training_environment(config, entry))
+    return entry
+
+
+@contextmanager
+def stop_at_once() -> Iterator[None]:
+    """While code is fetched and installed nobody waits for events: a signal ends that where it stands."""
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        raise StopRequested(number)
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,13 @@ class Outcome:
                 failure.write_text(self.text, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             log.error("the result could not be written under %s: %s", output, error)
+
+    def withdraw(self, base: Path) -> None:
+        """Takes back what `write` wrote, unless somebody wrote something else since."""
+        failure = base / "output" / "failure"
+        with contextlib.suppress(OSError):
+            if failure.read_text("utf-8", errors="replace") == self.text:
+                failure.unlink()
 
 
 def exit_status(returncode: int) -> int:

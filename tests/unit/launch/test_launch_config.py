@@ -10,6 +10,8 @@ from shardyard_runtime.launch.config import JobConfig, decode_values, read_confi
 from shardyard_runtime.launch.entry import resolve_entry_point
 from shardyard_runtime.launch.environment import training_environment
 from shardyard_runtime.launch.errors import LaunchError
+from shardyard_runtime.launch.logs import log_level
+from shardyard_runtime.launch.modes import Mode, choose_mode
 
 
 def write(base: Path, name: str, content: object) -> None:
@@ -108,18 +110,6 @@ def test_a_missing_entry_point_shows_what_is_there(tmp_path: Path) -> None:
         resolve_entry_point(read_config(tmp_path), {"SAGEMAKER_PROGRAM": "tarin.py"})
 
 
-def test_submitted_code_is_refused_unless_the_image_has_its_own(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    write(tmp_path, "hyperparameters", {"sagemaker_submit_directory": '"s3://b/sourcedir.tar.gz"'})
-    config = read_config(tmp_path)
-    with pytest.raises(LaunchError, match=r"s3://b/sourcedir\.tar\.gz.*not built yet"):
-        resolve_entry_point(config, {"SAGEMAKER_PROGRAM": "train.py"})
-    with_code(tmp_path)
-    assert resolve_entry_point(config, {"SAGEMAKER_PROGRAM": "train.py"}).program == "train.py"
-    assert "code of the image" in caplog.text
-
-
 def test_the_environment_of_a_host(tmp_path: Path) -> None:
     with_code(tmp_path)
     write(tmp_path, "inputdataconfig", {"train": {"TrainingInputMode": "File"}, "eval": {}})
@@ -129,6 +119,9 @@ def test_the_environment_of_a_host(tmp_path: Path) -> None:
     assert variables["SM_HOSTS"] == '["algo-1","algo-2","algo-10"]'
     assert variables["SM_HP_BATCH-SIZE"] == "4"
     assert variables["SM_HPS"] == '{"batch-size":4,"lr":0.1}'
+    assert variables["SM_FRAMEWORK_PARAMS"] == '{"sagemaker_mpi_enabled":true}'
+    assert json.loads(variables["SM_RESOURCE_CONFIG"]) == config.resource_file
+    assert variables["CURRENT_HOST"] == "algo-1"
     assert variables["SM_USER_ARGS"] == '["--batch-size","4","--lr","0.1"]'
     assert variables["SM_CHANNELS"] == '["eval","train"]'
     assert variables["SM_CHANNEL_TRAIN"] == str(tmp_path / "input" / "data" / "train")
@@ -138,4 +131,59 @@ def test_the_environment_of_a_host(tmp_path: Path) -> None:
     training = json.loads(variables["SM_TRAINING_ENV"])
     assert training["job_name"] == "job-7"
     assert training["is_master"] is False
+    assert training["distribution_hosts"] == ["algo-10", "algo-1"]
     assert training["master_hostname"] == "algo-10"
+
+
+@pytest.mark.parametrize(
+    ("hyperparameter", "variable", "level"),
+    [(None, None, 20), (None, "30", 30), ('"DEBUG"', "30", 10), ("40", None, 40), (None, "loud", 20)],
+)
+def test_the_log_level_of_the_job_or_of_the_environment(
+    tmp_path: Path, hyperparameter: str | None, variable: str | None, level: int
+) -> None:
+    given = {} if hyperparameter is None else {"sagemaker_container_log_level": hyperparameter}
+    write(tmp_path, "hyperparameters", given)
+    environ = {} if variable is None else {"SAGEMAKER_CONTAINER_LOG_LEVEL": variable}
+    assert log_level(read_config(tmp_path), environ) == level
+
+
+def test_what_no_variable_can_hold_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with_code(tmp_path)
+    write(tmp_path, "hyperparameters", {"a=b": "1", "nul": "x\0y", "half": '"\\ud800"', "fine": "ü"})
+    config = read_config(tmp_path)
+    entry = resolve_entry_point(config, {"SAGEMAKER_PROGRAM": "train.py"})
+    names = set(training_environment(config, entry, {}))
+    assert "SM_HP_FINE" in names
+    assert not names & {"SM_HP_A=B", "SM_HP_NUL", "SM_HP_HALF"}
+    assert "SM_HP_NUL" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "mode"),
+    [
+        ({}, Mode.PLAIN),
+        ({"sagemaker_mpi_enabled": "true", "sagemaker_torch_distributed_enabled": "true"}, Mode.MPI),
+        ({"sagemaker_mpi_enabled": "False"}, Mode.PLAIN),
+        ({"sagemaker_torch_distributed_enabled": "true"}, Mode.TORCHRUN),
+        ({"sagemaker_pytorch_ddp_enabled": "true"}, Mode.TORCHRUN),
+    ],
+)
+def test_how_the_job_asks_to_be_launched(tmp_path: Path, hyperparameters: dict[str, str], mode: Mode) -> None:
+    write(tmp_path, "hyperparameters", hyperparameters)
+    assert choose_mode(read_config(tmp_path), {}) is mode
+
+
+def test_a_launch_that_is_not_built_is_refused_by_name(tmp_path: Path) -> None:
+    write(tmp_path, "hyperparameters", {"sagemaker_parameter_server_enabled": "true"})
+    with pytest.raises(LaunchError, match="parameter servers is not built yet"):
+        choose_mode(read_config(tmp_path), {})
+
+
+def test_a_function_of_the_image_is_called_but_the_incumbents_is_not(tmp_path: Path) -> None:
+    config = read_config(tmp_path)
+    assert choose_mode(config, {"SAGEMAKER_TRAINING_MODULE": "mine.training:main"}) is Mode.FUNCTION
+    replaced = {"SAGEMAKER_TRAINING_MODULE": "sagemaker_pytorch_container.training:main"}
+    assert choose_mode(config, replaced) is Mode.PLAIN
+    with pytest.raises(LaunchError, match=r"package\.module:function"):
+        choose_mode(config, {"SAGEMAKER_TRAINING_MODULE": "mine.training"})
