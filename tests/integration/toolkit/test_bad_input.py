@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.toolkit.breaking_engine import breaking_engine
 from tests.integration.toolkit.conftest import make_project
 from tests.integration.toolkit.inside import SHARDYARD
 
@@ -112,6 +113,21 @@ def test_no_docker_engine(folder: Path, words: str) -> None:
     assert first.startswith("shardyard: no Docker engine answers at 'unix:///no/such.sock': ")
     assert advice == "Start the engine that DOCKER_HOST names, or type: unset DOCKER_HOST"
     assert "run --engine process" in other
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b'50\r\n{"str', b"5\r\n<html\r\n0\r\n\r\n"], ids=["gone", "half", "nonsense"]
+)
+def test_an_engine_that_breaks_off(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, rest: bytes
+) -> None:
+    with breaking_engine(tmp_path_factory.mktemp("engine") / "socket", rest) as engine:
+        done = shardyard(folder, "build-and-push", DOCKER_HOST=engine)
+    assert (done.returncode, done.stdout) == (3, "")
+    step, first, advice = done.stderr.splitlines()
+    assert step == "Step 1/9 : FROM base"
+    assert f"engine at '{engine}' broke off in the middle of the build of 'integration-demo:latest'" in first
+    assert advice.startswith("Type: shardyard doctor")
 
 
 def test_doctor_says_that_the_engine_is_missing(folder: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from shardyard.engines.connect import connect
+from shardyard.engines.connect import answering, connect
 from shardyard.errors import ProjectError
 from shardyard.local.job import run_containers, run_processes
 from shardyard.local.logs import TaggedSink
@@ -59,4 +59,5 @@ def run(
     client = connect()
     reference = image or loaded.local_tag
     ensure_image(client, reference, loaded.image.platform)
-    return run_containers(client, reference, job, place, sink)
+    with answering(f"the job {job.name!r}"):
+        return run_containers(client, reference, job, place, sink)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import docker
 import requests
-from docker.errors import DockerException
+import urllib3
+from docker.errors import APIError, DockerException, StreamParseError
 
 from shardyard.errors import MissingError
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
+BROKEN = (
+    DockerException,
+    StreamParseError,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+)
 
 
 def endpoint() -> str:
@@ -38,3 +47,17 @@ def connect(timeout: float = 600) -> docker.DockerClient:
             "`shardyard run --engine process` needs no Docker engine."
         ) from error
     return client
+
+
+@contextmanager
+def answering(doing: str) -> Iterator[None]:
+    """Says so when the engine goes away in the middle; an error that it answers is left as it is."""
+    try:
+        yield
+    except APIError:
+        raise
+    except BROKEN as error:
+        raise MissingError(
+            f"the Docker engine at {endpoint()!r} broke off in the middle of {doing}: {error}\n"
+            "Type: shardyard doctor, and when the engine answers again the same command"
+        ) from error

@@ -7,10 +7,11 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 import docker
-from docker.errors import APIError, ImageNotFound
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound
 
 from shardyard.engines.base import Credentials, Listener, LocalImage, PushedImage, wrong_password
-from shardyard.engines.connect import connect
+from shardyard.engines.connect import answering, connect
 from shardyard.engines.progress import silent
 from shardyard.engines.stream import StreamError, aux, checked, failed_step, uploaded_layers
 from shardyard.errors import JobError, RemoteError
@@ -33,19 +34,20 @@ class DockerEngine:
 
     def build(self, context: BinaryIO, tag: str, platform: str, no_cache: bool = False) -> LocalImage:
         try:
-            events = self._client.api.build(
-                fileobj=context,
-                custom_context=True,
-                tag=tag,
-                platform=platform,
-                nocache=no_cache,
-                rm=True,
-                forcerm=True,
-                network_mode="host",
-                decode=True,
-            )
-            for _ in checked(events, self._listener):
-                pass
+            with answering(f"the build of {tag!r}"):
+                events = self._client.api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=tag,
+                    platform=platform,
+                    nocache=no_cache,
+                    rm=True,
+                    forcerm=True,
+                    network_mode="host",
+                    decode=True,
+                )
+                for _ in checked(events, self._listener):
+                    pass
         except StreamError as error:
             lines = "\n".join(f"  {line}" for line in error.tail)
             step = failed_step(error.tail)
@@ -72,11 +74,12 @@ class DockerEngine:
         repository, tag = split_reference(reference)
         auth = credentials.auth_config() if credentials else None
         try:
-            events = self._client.api.pull(
-                repository, tag=tag, platform=platform, auth_config=auth, stream=True, decode=True
-            )
-            for _ in checked(events, self._listener):
-                pass
+            with answering(f"the pull of {reference!r}"):
+                events = self._client.api.pull(
+                    repository, tag=tag, platform=platform, auth_config=auth, stream=True, decode=True
+                )
+                for _ in checked(events, self._listener):
+                    pass
         except (StreamError, APIError) as error:
             said = error.message if isinstance(error, StreamError) else (error.explanation or str(error))
             raise RemoteError(refused("pull", reference, said)) from error
@@ -93,7 +96,7 @@ class DockerEngine:
         if image is None:
             raise JobError(f"the engine holds no image {source!r}. Type: shardyard build")
         try:
-            with self._tagged(source, target):
+            with answering(f"the push of {target!r}"), self._tagged(source, target):
                 events = self._client.api.push(
                     repository, tag=tag, auth_config=credentials.auth_config(), stream=True, decode=True
                 )
@@ -118,7 +121,7 @@ class DockerEngine:
         try:
             yield
         except BaseException:
-            with suppress(APIError):
+            with suppress(DockerException, requests.exceptions.RequestException):
                 if before is not None:
                     self._client.api.tag(before.image_id, *split_reference(target))
                 else:
