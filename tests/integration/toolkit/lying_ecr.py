@@ -17,21 +17,22 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-LIE, *COMMAND = sys.argv[1:]
 OTHER_DIGEST = "sha256:" + "0" * 64
 
 
-def changed(operation: str, answer: dict[str, Any]) -> dict[str, Any]:
-    if (LIE, operation) == ("password", "GetAuthorizationToken"):
+def changed(lie: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
+    if (lie, operation) == ("password", "GetAuthorizationToken"):
         for entry in answer["authorizationData"]:
             entry["authorizationToken"] = base64.b64encode(b"AWS:wrong-secret").decode()
-    if (LIE, operation) == ("digest", "DescribeImages"):
+    if (lie, operation) == ("digest", "DescribeImages"):
         for image in answer.get("imageDetails", ()):
             image["imageDigest"] = OTHER_DIGEST
     return answer
 
 
 class Handler(BaseHTTPRequestHandler):
+    lie = ""
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
@@ -42,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         except urllib.error.HTTPError as error:
             status, said = error.code, error.read()
         operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-        said = json.dumps(changed(operation, json.loads(said))).encode()
+        said = json.dumps(changed(self.lie, operation, json.loads(said))).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/x-amz-json-1.1")
         self.send_header("Content-Length", str(len(said)))
@@ -53,7 +54,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    Handler.lie, *command = sys.argv[1:]
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     env = {**os.environ, "AWS_ENDPOINT_URL_ECR": f"http://127.0.0.1:{server.server_port}"}
-    sys.exit(subprocess.run(COMMAND, env=env).returncode)
+    sys.exit(subprocess.run(command, env=env).returncode)
