@@ -53,7 +53,7 @@ def moto(folder: Path) -> Iterator[str]:
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < give_up:
         found = re.search(r"Running on (http://[\d.:]+)", log.read_text())
         if found:

@@ -1,4 +1,4 @@
-"""The printed code, run by the SDK in a process of its own while SageMaker's side of it is played."""
+"""The printed code, run by the SDK in processes of their own while SageMaker's side of it is played."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import boto3
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 LINE = "algo-1 wrote this"
+LIMIT = 300  # the SDK's import alone takes seconds, and a minute where many things run beside it
 
 
 @dataclass(frozen=True)
@@ -49,48 +50,75 @@ def clients(environment: dict[str, str]) -> Clients:
 
 def print_code(project: Path, environment: dict[str, str]) -> str:
     command = [str(Path(sys.executable).with_name("shardyard")), "estimator"]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, timeout=LIMIT
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def submit(project: Path, interpreter: Path, environment: dict[str, str], aws: Clients) -> Submission:
-    """The code stands outside the project, which is uploaded, and runs in the project's folder."""
-    code = print_code(project, environment)
+def submit(
+    projects: list[Path], interpreter: Path, environment: dict[str, str], aws: Clients
+) -> list[Submission]:
+    """All at once: most of a submission is the SDK's import and its five seconds of sleep.
+
+    The code stands outside the project, which is uploaded, and runs in the project's folder.
+    """
+    codes = [print_code(project, environment) for project in projects]
+    processes = []
+    try:
+        for project, code in zip(projects, codes, strict=True):
+            processes.append(_start(project, code, interpreter, environment))
+        _write_logs(processes, aws)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    jobs = {job["AlgorithmSpecification"]["TrainingImage"]: job for job in _jobs(aws)}
+    return [
+        Submission(
+            project,
+            code,
+            process.returncode,
+            _log(project).read_text(),
+            next((job for image, job in jobs.items() if f'"{image}"' in code), None),
+        )
+        for project, code, process in zip(projects, codes, processes, strict=True)
+    ]
+
+
+def _start(
+    project: Path, code: str, interpreter: Path, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
     file = project.with_name(f"{project.name}_hand_off.py")
     file.write_text(code, encoding="utf-8")
-    subprocess.run([str(interpreter), "-m", "py_compile", str(file)], check=True, timeout=60)
-    log = file.with_suffix(".log")
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
+    subprocess.run([str(interpreter), "-m", "py_compile", str(file)], check=True, timeout=LIMIT)
+    with open(_log(project), "wb") as output:
+        return subprocess.Popen(
             [str(interpreter), str(file)], cwd=project, env=environment, stdout=output, stderr=output
         )
-    try:
-        job = _job_of(process, code, aws)
-        process.wait(90)
-    finally:
-        process.kill()
-        process.wait()
-    return Submission(project, code, process.returncode, log.read_text(), job)
 
 
-def _job_of(process: subprocess.Popen[bytes], code: str, aws: Clients) -> dict[str, Any] | None:
-    """The job that the code makes. Its first host writes a line before the SDK, five seconds later, looks."""
-    give_up = time.monotonic() + 90
-    ended = False
-    while not ended and time.monotonic() < give_up:
-        ended = process.poll() is not None  # asked first: a job made just before the end counts
+def _log(project: Path) -> Path:
+    return project.with_name(f"{project.name}_hand_off.log")
+
+
+def _write_logs(processes: list[subprocess.Popen[bytes]], aws: Clients) -> None:
+    """Until all have ended: the first host of each job writes a line before the SDK looks, 5 s after creation."""
+    give_up = time.monotonic() + LIMIT
+    seen = set()
+    while any(process.poll() is None for process in processes) and time.monotonic() < give_up:
         for summary in aws.sagemaker.list_training_jobs()["TrainingJobSummaries"]:
-            job = aws.sagemaker.describe_training_job(TrainingJobName=summary["TrainingJobName"])
-            if f'"{job["AlgorithmSpecification"]["TrainingImage"]}"' in code:
-                _write_log(job["TrainingJobName"], aws)
-                return dict(job)
-        time.sleep(0.2)
-    return None
+            job = summary["TrainingJobName"]
+            if job not in seen:
+                seen.add(job)
+                where = {"logGroupName": LOG_GROUP, "logStreamName": f"{job}/algo-1-1"}
+                event = {"timestamp": int(time.time() * 1000), "message": f"{LINE} for {job}"}
+                aws.logs.create_log_stream(**where)
+                aws.logs.put_log_events(**where, logEvents=[event])
+        time.sleep(0.5)
 
 
-def _write_log(job: str, aws: Clients) -> None:
-    where = {"logGroupName": LOG_GROUP, "logStreamName": f"{job}/algo-1-1"}
-    aws.logs.create_log_stream(**where)
-    event = {"timestamp": int(time.time() * 1000), "message": f"{LINE} for {job}"}
-    aws.logs.put_log_events(**where, logEvents=[event])
+def _jobs(aws: Clients) -> list[dict[str, Any]]:
+    made = aws.sagemaker.list_training_jobs()["TrainingJobSummaries"]
+    return [aws.sagemaker.describe_training_job(TrainingJobName=one["TrainingJobName"]) for one in made]

@@ -10,7 +10,6 @@ import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,15 @@ from shardyard.sagemaker.sdk_v2 import refused
 from tests.environments.environment import python
 from tests.integration.sagemaker import projects
 from tests.integration.sagemaker.aws import BUCKET, client_environment, moto, training_job_requests
-from tests.integration.sagemaker.submission import LINE, LOG_GROUP, Clients, Submission, clients, submit
+from tests.integration.sagemaker.submission import (
+    LIMIT,
+    LINE,
+    LOG_GROUP,
+    Clients,
+    Submission,
+    clients,
+    submit,
+)
 
 PROJECTS = ("example", "every-option", "past-the-sdk")
 ACCOUNT = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
@@ -43,7 +50,6 @@ class Submitted:
 
 @pytest.fixture(scope="module")
 def submitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitted]:
-    """All projects at once: most of a submission is the SDK's import and its five seconds of sleep."""
     interpreter = python("sagemaker-v2")
     folder = tmp_path_factory.mktemp("sagemaker")
     with moto(folder) as endpoint:
@@ -52,9 +58,8 @@ def submitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitted]:
         aws.logs.create_log_group(logGroupName=LOG_GROUP)
         aws.s3.create_bucket(Bucket=projects.RESULTS)  # the SDK makes its own bucket only
         made = [projects.make(name, folder / name) for name in PROJECTS]
-        with ThreadPoolExecutor(len(made)) as pool:
-            done = pool.map(lambda project: submit(project, interpreter, environment, aws), made)
-            yield Submitted(folder, aws, dict(zip(PROJECTS, done, strict=True)))
+        done = submit(made, interpreter, environment, aws)
+        yield Submitted(folder, aws, dict(zip(PROJECTS, done, strict=True)))
 
 
 def decoded(job: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +189,7 @@ def test_the_sdk_knows_every_keyword_and_refuses_what_goes_past_it(submitted: Su
     ]
     worker = Path(__file__).with_name("sdk_worker.py")
     command = [str(python("sagemaker-v2")), str(worker), json.dumps(cases)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     sdk = json.loads(done.stdout.splitlines()[-1])
     assert sdk["refused"] == [refused(case) for case in cases] == [False, False, True, True]
