@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 import queue
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .arguments import to_arguments
-from .cluster import Cluster
+from .cluster import Cluster, gpu_count
 from .config import JobConfig
+from .devices import fabric_variables
 from .entry import EntryPoint
 from .environment import training_environment
-from .mpirun import existing_interface
 from .rank_plan import RankPlan
 
 Event = tuple[str, str, Any]  # what happened, on which host, with what
-
-DEFAULT_HOST_TIMEOUT = 60.0
+MASTER_PORT = "7777"  # as the platform's own containers set it, for scripts that open a group of their own
 
 
 @dataclass
@@ -35,15 +35,18 @@ class Host:
 
     @property
     def interface(self) -> str | None:
-        return existing_interface(self.config.interface)
+        """Where the platform names one that this container has not, libraries do better without it."""
+        name = self.config.interface
+        return name if name in {known for _, known in socket.if_nameindex()} else None
 
     def write_plan(
         self, entry: EntryPoint, *, local: bool, environ: Mapping[str, str] = os.environ
     ) -> RankPlan:
         arguments = to_arguments(self.config.user_hyperparameters)
         variables = {**environ, **training_environment(self.config, entry, environ)}
-        if self.interface and not local:
-            variables.setdefault("NCCL_SOCKET_IFNAME", self.interface)
+        if not local:
+            for name, value in self._network_variables().items():
+                variables.setdefault(name, value)
         per_host = self.cluster.processes_per_host
         plan = RankPlan(
             host=self.name,
@@ -58,9 +61,11 @@ class Host:
         plan.save(self.run_dir)
         return plan
 
-
-def host_timeout(environ: Mapping[str, str] = os.environ) -> float:
-    try:
-        return float(environ.get("SHARDYARD_HOST_TIMEOUT") or DEFAULT_HOST_TIMEOUT)
-    except ValueError:
-        return DEFAULT_HOST_TIMEOUT
+    def _network_variables(self) -> dict[str, str]:
+        variables = {"MASTER_ADDR": self.cluster.head, "MASTER_PORT": MASTER_PORT}
+        variables |= fabric_variables(str(self.config.resource["current_instance_type"]))
+        if self.interface:
+            variables["NCCL_SOCKET_IFNAME"] = self.interface
+        if gpu_count():
+            variables["NCCL_DEBUG"] = "WARN"
+        return variables

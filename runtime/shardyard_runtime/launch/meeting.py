@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from .logs import say
+
 DEFAULT_PORT = 7719
 
 
@@ -50,9 +52,11 @@ class NetworkMeeting:
     def admits(self, host: str, address: str, token: str) -> bool:
         try:
             known = {str(item[4][0]) for item in socket.getaddrinfo(host, None)}
-        except OSError:
-            return False
-        return address.removeprefix("::ffff:") in known
+        except OSError as error:
+            known = {str(error)}
+        if address not in known:
+            say(f"{address} says it is {host!r}, which it is not by its name's address ({', '.join(known)})")
+        return address in known
 
     def close(self) -> None:
         pass

@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 
 from .errors import LaunchError
 
-_REFUSED = {
-    "host",
-    "hostfile",
-    "H",
-    "machinefile",
-    "default-hostfile",
-    "add-host",
-    "add-hostfile",
-    "h",
-    "help",
-}
+_HOSTS = {"host", "hostfile", "H", "machinefile", "default-hostfile", "add-host", "add-hostfile"}
+_ENDINGS = {"h": "prints its help", "help": "prints its help", "V": "prints its version"}
+_ENDINGS |= {"version": "prints its version", "do-not-launch": "starts nothing"}
 _PAIRS = {"mca", "gmca", "prtemca", "pmixmca", "gprtemca", "gpmixmca", "omca"}
-_ALIASES = {"n": "np", "c": "np", "oversubscribe": "oversubscribe"}
+_ALIASES = {
+    **dict.fromkeys(("n", "c", "np"), "np"),
+    **dict.fromkeys(("oversubscribe", "nooversubscribe"), "oversubscribe"),
+    # All of them say where ranks go, and mpirun takes only one.
+    **dict.fromkeys(("N", "npernode", "pernode", "npersocket", "ppr", "bynode", "byslot"), "map-by"),
+    **dict.fromkeys(("bind-to-core", "bind-to-socket", "bind-to-none", "cpu-set", "cpu-list"), "bind-to"),
+    "tag-output": "output",
+}
 
 
 @dataclass(frozen=True)
@@ -29,15 +28,28 @@ class Option:
     key: tuple[str, str]
     tokens: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return shlex.join(self.tokens)
+
 
 @dataclass
 class UserOptions:
     options: list[Option] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)  # asked for in a spelling that is not mpirun's
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def exported(self) -> list[str]:
-        return [option.key[1] for option in self.options if option.key[0] == "x"]
+        """Names whose values come from the command line. The platform's own differ from host to host."""
+        return [
+            option.key[1]
+            for option in self.options
+            if option.key[0] == "x" and ("=" in option.tokens[-1] or not option.key[1].startswith("SM_"))
+        ]
+
+    def value_of(self, name: str) -> str | None:
+        found = [option.tokens for option in self.options if option.key == ("flag", name)]
+        return found[0][-1].rpartition("=")[2] if found else None
 
 
 def mca(name: str, value: str, flag: str = "mca") -> Option:
@@ -45,7 +57,7 @@ def mca(name: str, value: str, flag: str = "mca") -> Option:
 
 
 def flag(name: str, *values: str) -> Option:
-    return Option(("flag", name), (f"--{name}", *values))
+    return Option(("flag", _ALIASES.get(name, name)), (f"--{name}", *values))
 
 
 def parse_options(text: str | None) -> UserOptions:
@@ -64,10 +76,15 @@ def parse_options(text: str | None) -> UserOptions:
                 f"custom_mpi_options has {word!r} where an option should stand, so mpirun would take it "
                 "for the program to start. Options begin with a dash."
             )
-        if name in _REFUSED:
+        if name in _HOSTS:
             raise LaunchError(
                 f"custom_mpi_options has {word!r}, but the hosts come from the job's resource configuration. "
                 "Remove that option; set the number of hosts with instance_count."
+            )
+        if name in _ENDINGS:
+            raise LaunchError(
+                f"custom_mpi_options has {word!r}, with which mpirun only {_ENDINGS[name]}, so no rank would "
+                "start. Remove that option."
             )
         values = [value] if has_value else _take_values(name, word, tokens)
         _add(result, name, word, has_value, values)
@@ -99,17 +116,22 @@ def _add(result: UserOptions, name: str, word: str, has_value: str, values: list
         key = ("x", values[0].partition("=")[0])
     else:
         key = ("flag", _ALIASES.get(name, name))
-    result.options = [option for option in result.options if option.key != key]  # the last one wins
-    result.options.append(Option(key, tokens))
+    option = Option(key, tokens)
+    for earlier in [one for one in result.options if one.key == key]:
+        result.options.remove(earlier)
+        result.warnings.append(f"custom_mpi_options has `{earlier}` and then `{option}`: the last one counts")
+    result.options.append(option)
 
 
 def merge_options(ours: list[Option], users: list[Option]) -> tuple[list[Option], list[str]]:
-    """Both together, and a warning for each of ours that the user replaced with something else."""
+    """Both together, and a warning for each of ours that the user gave too."""
     wanted = {option.key: option for option in users}
-    warnings = [
-        f"custom_mpi_options replaces `{' '.join(option.tokens)}` "
-        f"with `{' '.join(wanted[option.key].tokens)}`"
-        for option in ours
-        if option.key in wanted and wanted[option.key].tokens[1:] != option.tokens[1:]
-    ]
+    warnings = []
+    for option in ours:
+        users_own = wanted.get(option.key)
+        if users_own is None:
+            continue
+        same = users_own.tokens[1:] == option.tokens[1:]
+        how = "says again what holds anyway:" if same else f"replaces `{option}` with"
+        warnings.append(f"custom_mpi_options {how} `{users_own}`")
     return [option for option in ours if option.key not in wanted] + users, warnings

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from . import rank_plan
 from .cluster import Cluster
 from .errors import LaunchError
+from .host import Host
 from .mpi_options import Option, UserOptions, flag, mca, merge_options
 
 
@@ -89,8 +89,23 @@ def mpirun_environment(environment: dict[str, str], run_dirs: list[str], local: 
     return result
 
 
-def existing_interface(name: str) -> str | None:
-    return name if name in {known for _, known in socket.if_nameindex()} else None
+def check_slots(host: Host, user: UserOptions) -> list[str]:
+    """More ranks than there are places would share devices; fewer leave some idle, which may be meant."""
+    cluster = host.cluster
+    asked = user.value_of("np") or host.config.hyperparameters.get("sagemaker_mpi_num_processes")
+    if asked is None:
+        return []
+    places = f"{len(cluster.hosts)} host(s) with {cluster.processes_per_host} process(es) each"
+    if not str(asked).isdecimal() or not 1 <= int(asked) <= cluster.size:
+        raise LaunchError(
+            f"{asked!r} processes are asked for, but there are {places}: 1 to {cluster.size} are possible. "
+            "Remove -np from custom_mpi_options; set processes_per_host and instance_count."
+        )
+    if int(asked) == cluster.size:
+        return []
+    if user.value_of("np") is None:
+        user.options.append(flag("np", str(asked)))
+    return [f"{asked} processes are asked for, so some of {places} stay idle"]
 
 
 def _our_options(

@@ -7,6 +7,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import reserve
+
 log = logging.getLogger(__name__)
 
 
@@ -18,6 +20,7 @@ class Outcome:
     def write(self, base: Path) -> None:
         """A reason that the user's own code wrote stands; ours is written where there is none."""
         output = base / "output"
+        reserve.give_back(base)
         try:
             output.mkdir(parents=True, exist_ok=True)
             if self.exit_code == 0:

@@ -10,12 +10,12 @@ import contextlib
 import faulthandler
 import io
 import os
-import runpy
 import sys
-import time
-import traceback
+from typing import NoReturn
 
-from . import processes, rank_plan, records
+from . import memory, processes, rank_plan, records
+from .hand_over import hand_over
+from .script import below_launcher, exit_code, make_record, run_program
 
 
 def main() -> None:
@@ -23,6 +23,8 @@ def main() -> None:
     folder = rank_plan.find_run_dir(rank)
     plan = rank_plan.load(folder)
     processes.die_with_parent()
+    memory.offer_to_the_kernel()
+    hand_over(folder, rank, is_command=bool(plan.command))
     take_environment(plan, rank)
     os.chdir(plan.code_dir)
     if plan.command:
@@ -34,12 +36,17 @@ def main() -> None:
     with contextlib.suppress(ImportError):
         import mpi4py  # noqa: F401  # before the script, so that what it configures holds
     try:
-        _run_script(plan)
+        run_program(plan)
     except BaseException as error:
         code = exit_code(error)
         if code == 0:
             return  # sys.exit(0): the interpreter ends as usual, and MPI with it
-        _report(error, code, plan, rank, folder)
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+        record = make_record(error, below_launcher(error), code, plan, rank)
+        with contextlib.suppress(OSError):
+            records.save(record, folder)
+        with contextlib.suppress(Exception):
+            sys.stderr.write(record.traceback)
         _leave(code)
 
 
@@ -52,67 +59,16 @@ def take_environment(plan: rank_plan.RankPlan, rank: int) -> None:
     if "TMPDIR" not in plan.environment and "TMPDIR" not in kept:
         os.environ.pop("TMPDIR", None)  # it was for the files of mpirun's daemons
     local_rank = str(rank % plan.processes_per_host)
-    os.environ["SHARDYARD_LOCAL_RANK"] = local_rank
-    if "OMPI_COMM_WORLD_RANK" in os.environ:
+    if os.environ.get(rank_plan.RUN_DIRS):  # mpirun takes them all for ranks of one host
         os.environ["OMPI_COMM_WORLD_LOCAL_RANK"] = local_rank
         os.environ["OMPI_COMM_WORLD_LOCAL_SIZE"] = str(plan.processes_per_host)
+    os.environ["SHARDYARD_LOCAL_RANK"] = os.environ.get("OMPI_COMM_WORLD_LOCAL_RANK", local_rank)
     from .cluster import core_count
 
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, core_count() // max(1, plan.ranks_on_machine))))
 
 
-def exit_code(error: BaseException) -> int:
-    if isinstance(error, SystemExit):
-        if error.code is None:
-            return 0
-        return error.code & 0xFF if isinstance(error.code, int) else 1
-    return 130 if isinstance(error, KeyboardInterrupt) else 1
-
-
-def _run_script(plan: rank_plan.RankPlan) -> None:
-    script = os.path.join(plan.code_dir, plan.program)
-    sys.argv = [plan.program, *plan.arguments]
-    added = plan.environment.get("PYTHONPATH", "").split(os.pathsep)
-    paths = [os.path.dirname(script), *added, *sys.path]
-    sys.path[:] = list(dict.fromkeys(path for path in paths if path))
-    runpy.run_path(script, run_name="__main__")
-
-
-def _report(
-    error: BaseException, code: int, plan: rank_plan.RankPlan, rank: int, folder: os.PathLike[str]
-) -> None:
-    from pathlib import Path
-
-    trace = error.__traceback__
-    while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next
-    full = "".join(traceback.format_exception(type(error), error, trace))
-    message = str(error)
-    if isinstance(error, SystemExit):
-        message = f"exit code {code}" if isinstance(error.code, int) else message
-        full = full if isinstance(error.code, int) else f"{error.code}\n{full}"
-    record = records.FailureRecord(
-        time=time.time(),
-        rank=rank,
-        host=plan.host,
-        exception=type(error).__qualname__,
-        message=message,
-        exit_code=code,
-        follow_up=bool(getattr(error, "shardyard_follow_up", False)),
-        frames=records.user_frames(trace, plan.code_dir),
-        traceback=full,
-    )
-    with contextlib.suppress(OSError):
-        records.save(record, Path(folder))
-    with contextlib.suppress(Exception):
-        sys.stderr.write(full)
-
-
-def _is_machinery(filename: str) -> bool:
-    return filename == __file__ or filename.startswith("<frozen") or os.path.basename(filename) == "runpy.py"
-
-
-def _leave(code: int) -> None:
+def _leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
@@ -120,7 +76,7 @@ def _leave(code: int) -> None:
 
 
 def _whole_lines(descriptor: int) -> io.TextIOWrapper:
-    """A line travels in one write, so that the tag before it is never in its middle."""
+    """A line travels in one write, however the interpreter was told to buffer."""
     raw = open(descriptor, "wb", closefd=False)  # noqa: SIM115  # lives as long as the process
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 

@@ -8,11 +8,13 @@ import socket
 import threading
 import time
 
-from .control import Channel, Message
+from .control import CLOSED, Channel, Message
 from .errors import LaunchError
-from .host import Event, Host, host_timeout
+from .host import Event, Host
+from .log_link import LogReceiver
 from .meeting import Meeting
 from .outcome import Outcome
+from .timeouts import host_timeout
 from .verdict import lost, stopped
 
 
@@ -31,7 +33,10 @@ class Rendezvous:
         self.host = host
         self.meeting = meeting
         self.channels: dict[str, Channel] = {}
+        self.logs = LogReceiver()
         self._expected = set(host.cluster.hosts[1:])
+        self._seconds = host_timeout()
+        self._deadline = time.monotonic() + self._seconds
         try:
             self._server = meeting.listen()
         except OSError as error:
@@ -42,16 +47,19 @@ class Rendezvous:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def gather(self, welcome: Message) -> dict[str, Message]:
-        """Waits until every worker is ready; returns what each of them said."""
+        """Waits until every worker is ready; returns what each of them said.
+
+        A worker has to arrive in time. Then it may take its time, to install packages say, as long as it beats.
+        """
         ready: dict[str, Message] = {}
-        timeout = host_timeout()
-        deadline = time.monotonic() + timeout
         while missing := self._expected - set(ready):
+            absent = self._expected - set(self.channels)
+            left = max(0.0, self._deadline - time.monotonic()) if absent else None
             try:
-                kind, name, payload = self.host.events.get(timeout=max(0.0, deadline - time.monotonic()))
+                kind, name, payload = self.host.events.get(timeout=left)
             except queue.Empty:
                 raise LaunchError(
-                    f"{self._names(missing)} did not report to {self.host.name!r} within {timeout:g} s. "
+                    f"{_names(absent)} did not report to {self.host.name!r} within {self._seconds:g} s. "
                     "Look at the log of the missing host, or set SHARDYARD_HOST_TIMEOUT to more seconds.",
                     exit_code=1,
                 ) from None
@@ -60,28 +68,27 @@ class Rendezvous:
             elif kind == "signal" or (kind == "message" and payload["type"] == "signal"):
                 number = payload if kind == "signal" else payload["signal"]
                 raise JobEnded(stopped(number, name))
-            elif kind == "closed":
-                raise JobEnded(lost(name))
+            elif kind in {"closed", "silent"}:
+                awaited = f"{self.host.name} waited for {_names(missing)} to be ready"
+                raise JobEnded(lost(name, reason_of_loss(kind, payload, awaited)))
             elif payload["type"] == "failed":
-                raise JobEnded(Outcome(payload["exit_code"], f"{name}: {payload['text']}"))
+                raise JobEnded(Outcome(payload["exit_code"], f"{name}: {payload['text']}\n"))
             elif payload["type"] == "ready":
                 ready[name] = payload
         return ready
 
-    def refuse_all(self, outcome: Outcome, timeout: float = 10.0) -> None:
+    def refuse_all(self, outcome: Outcome) -> None:
         """The head itself cannot start: each worker is told as it reports."""
-        verdict = {"type": "verdict", "exit_code": outcome.exit_code, "text": outcome.text}
-        told: set[str] = set()
-        deadline = time.monotonic() + timeout
-        while self._expected - told and time.monotonic() < deadline:
+        deadline = time.monotonic() + min(10.0, self._seconds)
+        while self._expected - set(self.channels):
             try:
-                kind, name, payload = self.host.events.get(timeout=max(0.0, deadline - time.monotonic()))
+                left = max(0.0, deadline - time.monotonic())
+                kind, name, payload = self.host.events.get(timeout=left)
             except queue.Empty:
                 return
             if kind == "hello":
-                payload[0].send(verdict)
+                payload[0].send(verdict_message(outcome))
                 self.channels[name] = payload[0]
-                told.add(name)
             elif kind == "signal":
                 return
 
@@ -97,15 +104,15 @@ class Rendezvous:
 
     def _greet(self, name: str, payload: tuple[Channel, Message], welcome: Message) -> None:
         channel, hello = payload
-        if name in self.channels:
-            channel.close()
-            return
         self.channels[name] = channel
-        if hello.get("problem"):
-            self.host.events.put(("message", name, {"type": "failed", **hello["problem"]}))
-            return
+        told = [list(self.host.cluster.hosts), self.host.cluster.processes_per_host]
+        if hello.get("cluster") not in (told, None):
+            text = (
+                f"was told [hosts, processes per host] {hello['cluster']}, but {self.host.name} {told}. "
+                "Every host needs the same resource configuration and hyperparameters."
+            )
+            self.host.events.put(("message", name, {"type": "failed", "exit_code": 2, "text": text}))
         channel.send(welcome)
-        channel.follow(lambda message: self.host.events.put(_event(name, message)))
 
     def _accept(self) -> None:
         while True:
@@ -118,18 +125,34 @@ class Rendezvous:
     def _hear_hello(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             channel = Channel(connection)
-            hello = channel.receive(timeout=5) or {}
+            hello = channel.receive(timeout=5) or CLOSED
             name = str(hello.get("host", ""))
             token = str(hello.get("token", ""))
-            if name in self._expected and self.meeting.admits(name, channel.peer_address, token):
+            known = name in self._expected and self.meeting.admits(name, channel.peer_address, token)
+            if known and hello.get("type") == "log":
+                self.logs.follow(channel)
+            elif known and name not in self.channels:
+                channel.send({"type": "admitted"})
                 self.host.events.put(("hello", name, (channel, hello)))
+                channel.follow(lambda message: self.host.events.put(to_event(name, message)), self._seconds)
             else:
                 channel.close()
 
-    @staticmethod
-    def _names(hosts: set[str]) -> str:
-        return ("Host " if len(hosts) == 1 else "Hosts ") + ", ".join(repr(name) for name in sorted(hosts))
+
+def to_event(name: str, message: Message) -> Event:
+    kind = message["type"]
+    return (kind, name, message) if kind in {"closed", "silent"} else ("message", name, message)
 
 
-def _event(name: str, message: Message | None) -> Event:
-    return ("closed", name, None) if message is None else ("message", name, message)
+def reason_of_loss(kind: str, message: Message, awaited: str) -> str:
+    if kind == "silent":
+        return f"nothing was heard from it for {message['seconds']:g} s, while {awaited}"
+    return f"its control connection closed while {awaited}"
+
+
+def verdict_message(outcome: Outcome) -> Message:
+    return {"type": "verdict", "exit_code": outcome.exit_code, "text": outcome.text}
+
+
+def _names(hosts: set[str]) -> str:
+    return ("Host " if len(hosts) == 1 else "Hosts ") + ", ".join(repr(name) for name in sorted(hosts))

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from . import processes
 from .errors import LaunchError
+from .timeouts import host_timeout
 
-PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")  # what mpirun's daemon needs before our wrapper runs
+# What mpirun's daemon needs before our wrapper runs; the platform's images preload what mends the host's name.
+PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "OPAL_PREFIX")
 
 
 def make_key(path: Path) -> str:
@@ -32,13 +34,12 @@ def user_name() -> str:
 
 
 class Server:
-    """This host's sshd, for the head's key only."""
+    """This host's sshd, for the head's key only, which may come later than the server is started."""
 
-    def __init__(self, folder: Path, authorized_key: str, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder
         self._program = _tool("sshd", "/usr/sbin/sshd", "/usr/local/sbin/sshd")
         self.host_key = make_key(folder / "host_key")
-        (folder / "authorized_keys").write_text(authorized_key + "\n", encoding="utf-8")
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -57,9 +58,13 @@ class Server:
         reason = (self._folder / "sshd.log").read_text("utf-8", errors="replace").strip()[-500:]
         raise LaunchError(f"sshd does not start on this host: {reason or 'no message'}. Mend what it names.")
 
-    def stop(self) -> None:
-        if self._process is not None:
-            processes.end(self._process, grace=0.5)
+    def authorize(self, public_key: str) -> None:
+        (self._folder / "authorized_keys").write_text(public_key + "\n", encoding="utf-8")
+
+    def wait(self) -> int:
+        """Its return code, once somebody ended it."""
+        assert self._process is not None
+        return self._process.wait()
 
     def _answers(self) -> bool:
         deadline = time.monotonic() + 10
@@ -88,6 +93,7 @@ class Server:
             "UseDNS no",
             "LogLevel ERROR",
             "MaxStartups 1000",
+            "TCPKeepAlive no",
             f"SetEnv {variables}",
         ]
         (self._folder / "sshd_config").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -105,7 +111,9 @@ def write_client_config(folder: Path, workers: dict[str, dict[str, str]]) -> Pat
     blocks.append(
         f"Host *\n  IdentityFile {folder / 'identity'}\n  IdentitiesOnly yes\n  BatchMode yes\n"
         f"  StrictHostKeyChecking yes\n  UserKnownHostsFile {folder / 'known_hosts'}\n"
-        "  GlobalKnownHostsFile none\n  LogLevel ERROR\n  ConnectTimeout 20\n  ServerAliveInterval 5\n"
+        "  GlobalKnownHostsFile none\n  LogLevel ERROR\n  GSSAPIAuthentication no\n"
+        # Whether a host is alive is watched elsewhere: a short pause must not end the connection.
+        f"  ConnectTimeout {max(1, round(host_timeout()))}\n  ServerAliveInterval 0\n  TCPKeepAlive no\n"
     )
     path = folder / "ssh_config"
     path.write_text("".join(blocks), encoding="utf-8")

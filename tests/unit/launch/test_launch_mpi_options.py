@@ -7,11 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shardyard_runtime.launch.cluster import Cluster
+from shardyard_runtime.launch.config import JobConfig
 from shardyard_runtime.launch.errors import LaunchError
+from shardyard_runtime.launch.host import Host
 from shardyard_runtime.launch.mpi_options import flag, mca, merge_options, parse_options
-from shardyard_runtime.launch.mpirun import MpiRun, build_command
+from shardyard_runtime.launch.mpirun import MpiRun, build_command, check_slots
 
 WORDS = st.text("abcdefghijklmnop_0123456789", min_size=1, max_size=8)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(JobConfig(tmp_path, {}, {}), Cluster(("algo-1", "algo-2"), 2), tmp_path)
 
 
 def test_words_are_split_as_a_shell_does() -> None:
@@ -41,7 +48,8 @@ def test_nccl_debug_is_a_variable(spelling: str) -> None:
         ("-host a", "'-host'"),
         ("--hostfile f", "'--hostfile'"),
         ("--host=a:2", "'--host=a:2'"),
-        ("-h", "'-h'"),
+        ("-h", "'-h', with which mpirun only prints its help"),
+        ("--do-not-launch", "starts nothing"),
         ("-x 'A=1", "Close every quotation mark"),
         ("python", "where an option should stand"),
         ("-mca btl", "needs 2 more"),
@@ -61,8 +69,53 @@ def test_the_user_wins_and_is_told() -> None:
         ("--mca", "btl_vader_single_copy_mechanism", "none"),
         ("-bind-to", "core"),
     ]
-    assert len(warnings) == 2
-    assert "`--mca pml ob1` with `-mca pml cm`" in warnings[0]
+    assert len(warnings) == 3
+    assert "holds anyway: `--mca btl_vader_single_copy_mechanism none`" in warnings[0]
+    assert "`--mca pml ob1` with `-mca pml cm`" in warnings[1]
+
+
+def test_what_the_user_says_twice_counts_once_and_is_told() -> None:
+    parsed = parse_options("-mca btl tcp -x A=1 -mca btl self -x A=2")
+    assert [option.tokens for option in parsed.options] == [("-mca", "btl", "self"), ("-x", "A=2")]
+    assert parsed.warnings == [
+        "custom_mpi_options has `-mca btl tcp` and then `-mca btl self`: the last one counts",
+        "custom_mpi_options has `-x A=1` and then `-x A=2`: the last one counts",
+    ]
+
+
+def test_names_of_the_platform_keep_the_value_of_their_host() -> None:
+    assert parse_options("-x SM_CURRENT_HOST -x SM_HPS={} -x PATH").exported == ["SM_HPS", "PATH"]
+
+
+@pytest.mark.parametrize("text", ["-N 2", "--npernode 2", "-bynode", "--map-by ppr:1:node"])
+def test_one_option_says_where_ranks_go(text: str) -> None:
+    merged, _ = merge_options([flag("map-by", "slot")], parse_options(text).options)
+    assert len(merged) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "np", "idle"), [("-np 3", "3", True), ("-n 4", "4", False), ("", None, False)]
+)
+def test_fewer_processes_than_places(host: Host, text: str, np: str | None, idle: bool) -> None:
+    options = parse_options(text)
+    warnings = check_slots(host, options)
+    assert options.value_of("np") == np
+    assert bool(warnings) == idle
+
+
+@pytest.mark.parametrize("text", ["-np 5", "-np 0", "-np=x", "-np -1"])
+def test_more_processes_than_places_are_refused(host: Host, text: str) -> None:
+    with pytest.raises(LaunchError, match="1 to 4 are possible"):
+        check_slots(host, parse_options(text))
+
+
+def test_the_hyperparameter_for_all_processes(host: Host) -> None:
+    host.config.hyperparameters["sagemaker_mpi_num_processes"] = 3
+    options = parse_options("")
+    assert check_slots(host, options) == [
+        "3 processes are asked for, so some of 2 host(s) with 2 process(es) each stay idle"
+    ]
+    assert options.value_of("np") == "3"
 
 
 @given(st.lists(st.tuples(WORDS, WORDS)), st.lists(st.tuples(WORDS, WORDS)))

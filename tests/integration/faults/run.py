@@ -1,0 +1,36 @@
+"""One fault from the start of its hosts to their end."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+import docker
+
+from tests.integration.faults.job import ContainerJob, Report
+from tests.integration.faults.matrix import Fault
+
+
+@dataclass
+class Result:
+    report: Report
+    seconds: float  # from the fault to the end of the last host
+
+
+def run_fault(client: docker.DockerClient, image: str, fault: Fault) -> Result:
+    job = ContainerJob(client, image, fault.script, hosts=fault.hosts, **fault.options)
+    try:
+        job.start()
+        at = time.time()
+        if fault.act is not None:
+            job.wait_ready()
+            at = time.time()
+            fault.act(job)
+        report = job.finish()
+    finally:
+        job.remove()
+    if said := re.search(r"FAULT ([\d.]+)", report.everything):
+        at = float(said[1])
+    ended = [seconds for host, seconds in report.ended.items() if host not in fault.spared]
+    return Result(report, max(ended) - at)
