@@ -15,6 +15,7 @@ from shardyard_runtime.config.placement import Group
 from shardyard_runtime.torch import data_parallel
 from shardyard_runtime.torch.partition import auto, manual
 from shardyard_runtime.torch.pipeline.intercept import OutsideStep, intercept
+from shardyard_runtime.torch.pipeline.remote_tensor import current
 from shardyard_runtime.torch.state import state
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class DistributedModel(nn.Module):
         engine = state.live.engine
         if not engine.in_step:
             raise OutsideStep("model.backward was called outside a function decorated with @smp.step")
-        outputs = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+        outputs = [current(t) for t in ([tensors] if isinstance(tensors, torch.Tensor) else tensors)]
         given = [grad_tensors] if isinstance(grad_tensors, torch.Tensor) else list(grad_tensors or [])
         given = given or [None] * len(outputs)
         scaled = [
@@ -96,7 +97,8 @@ class DistributedModel(nn.Module):
             for t, g in zip(outputs, given, strict=True)
         ]
         engine.park()
-        with torch.autograd.set_multithreading_enabled(False):
+        # Below torch functions: what autograd asks of remote tensors needs no bytes.
+        with torch.autograd.set_multithreading_enabled(False), torch._C.DisableTorchFunctionSubclass():
             torch.autograd.backward(outputs, [None if g is None else g * self._scale for g in scaled])
 
     # -- partitioning -----------------------------------------------------------------------------------------
@@ -117,7 +119,7 @@ class DistributedModel(nn.Module):
         for path, module in named:
             self._owner[path] = by_instance.setdefault(id(module), raw[path])
         mine = runtime.placement.rank_in(Group.PP, runtime.rank)
-        runtime.engine.own({path: module for path, module in named if self._owner[path] == mine})
+        runtime.engine.own(dict(named), self._owner)
         for path, module in root.named_modules():
             if self._owner[path] != mine:
                 intercept(runtime.engine, module, path, self._owner[path])

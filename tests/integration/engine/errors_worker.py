@@ -125,12 +125,7 @@ def main() -> None:
         return loss
 
     def clean() -> None:
-        engine = smp.state.runtime.engine
-        assert not engine._served
-        assert not engine._waiting
-        # The leader may be a step ahead; of a step that is over nothing is kept.
-        assert all(message.step > engine._step for _, message in engine._early)
-        assert not engine._live
+        assert smp.state.runtime.engine.clean
 
     before = works()
     for where, kind, frame in [

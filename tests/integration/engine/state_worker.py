@@ -51,8 +51,7 @@ def same(losses: list[float], expected: list[float]) -> bool:
 
 def memory(model: Any) -> None:
     engine = smp.state.runtime.engine
-    assert not engine._served
-    assert not engine._waiting
+    assert engine.clean
     local = {id(p) for p in model.local_parameters()}
     held = [p for p in model.parameters() if id(p) not in local]
     assert held

@@ -6,7 +6,6 @@ Rank 0 of a pipeline group runs the user's function once a microbatch; the other
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,21 +13,27 @@ from typing import Any
 import torch
 from torch import nn
 
+from shardyard_runtime.comm.torch_codec import flatten, unflatten
 from shardyard_runtime.comm.torch_mpi import MpiTransport
 from shardyard_runtime.torch.pipeline import errors
+from shardyard_runtime.torch.pipeline.caller import Caller
 from shardyard_runtime.torch.pipeline.messages import (
     Abandoned,
     Backward,
     BackwardDone,
-    CallId,
     Ended,
     Execute,
     Executed,
     Failed,
+    Give,
+    Given,
+    MicrobatchDone,
 )
-from shardyard_runtime.torch.pipeline.remote import RemoteCall
+from shardyard_runtime.torch.pipeline.owner import Owner
+from shardyard_runtime.torch.pipeline.remote import call_module
+from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, current, fetched
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler, Task
-from shardyard_runtime.torch.pipeline.serve import Served, serve
+from shardyard_runtime.torch.pipeline.values import Store
 
 _KEY = "engine"
 
@@ -37,23 +42,26 @@ class Engine:
     """The pipeline of one rank. ``peers`` are the global ranks of its pipeline group, in pipeline order."""
 
     def __init__(
-        self, transport: MpiTransport, peers: tuple[int, ...], pipeline: str, active_microbatches: int
+        self,
+        transport: MpiTransport,
+        peers: tuple[int, ...],
+        pipeline: str,
+        active_microbatches: int,
+        device: torch.device,
     ) -> None:
         self._transport = transport
         self._peers = peers
         self._active_microbatches = active_microbatches
         self._simple = pipeline == "simple"
         self._scheduler = Scheduler(pipeline)
-        self._modules: dict[str, nn.Module] = {}
-        self._counter = itertools.count()
         self._step = 0
         self._lock = threading.Lock()
+        self._store = Store()
+        self._caller = Caller(transport.rank, device, self._scheduler, self._store, self._lock, self._post)
+        self._owner = Owner(self._caller, self._scheduler, self._store, self._lock, self._post)
         self._early: list[tuple[int, Any]] = []
         self._running = False
-        self._waiting: dict[CallId, Task] = {}
-        self._served: dict[CallId, Served] = {}
         self._outcome: Ended | Abandoned | None = None
-        self._own_error: BaseException | None = None
         self._live: set[int] = set()
         self._parked: list[Task] = []
         self.max_live = 0
@@ -70,9 +78,22 @@ class Engine:
         """True on a thread that runs a call of the current step."""
         return self._running and getattr(self._scheduler.current, "task", None) is not None
 
-    def own(self, modules: dict[str, nn.Module]) -> None:
-        """The modules that this rank runs for others, by path."""
-        self._modules = modules
+    def own(self, modules: dict[str, nn.Module], owner: dict[str, int]) -> None:
+        """All modules by path, and the partition that owns each: this rank runs its own for the others."""
+        mine = self._peers.index(self._transport.rank)
+        self._owner.modules = {path: module for path, module in modules.items() if owner[path] == mine}
+        self._caller.containers = frozenset(
+            path
+            for path, module in modules.items()
+            for below, _ in module.named_modules(remove_duplicate=False)
+            if owner[f"{path}.{below}".strip(".")] != owner[path]
+        )
+
+    @property
+    def clean(self) -> bool:
+        """True when nothing is kept of any step; messages of the next one may have arrived."""
+        ahead = all(message.step > self._step for _, message in self._early)
+        return self._owner.idle and self._caller.idle and not len(self._store) and not self._live and ahead
 
     # -- one step ---------------------------------------------------------------------------------------------
 
@@ -90,8 +111,8 @@ class Engine:
         def body_of(index: int) -> Callable[[], None]:
             def run() -> None:
                 nonlocal finished
-                results[index] = bodies[index]()
-                self._live.discard(index)
+                results[index] = self._delivered(bodies[index]())
+                self._finish(index)
                 finished += 1
 
             return run
@@ -115,7 +136,7 @@ class Engine:
             self._scheduler.run(admit, lambda: finished == len(bodies) or self._outcome is not None)
         ended = Ended(self._step, results, self.ran_backward)
         for peer in self._peers[1:]:
-            self._transport.send(peer, _KEY, ended)
+            self._post(peer, ended)
         self._end()
         return results, self.ran_backward
 
@@ -127,6 +148,22 @@ class Engine:
         assert isinstance(outcome, Ended)
         self._end()
         return outcome.result, outcome.ran_backward
+
+    def _delivered(self, result: Any) -> Any:
+        """A microbatch's result with the bytes of its remote tensors."""
+        if len(self._peers) == 1:
+            return result
+        structure, tensors = flatten(result)
+        with torch.no_grad():
+            here = [current(t) for t in tensors]
+            return unflatten(structure, [fetched(t) if isinstance(t, RemoteTensor) else t for t in here])
+
+    def _finish(self, microbatch: int) -> None:
+        self._live.discard(microbatch)
+        with self._lock:
+            self._close_microbatch(microbatch)
+        for peer in self._peers[1:]:
+            self._post(peer, MicrobatchDone(self._step, microbatch))
 
     def park(self) -> None:
         """Called by a microbatch at ``model.backward``; with ``simple``, forwards that can run go first."""
@@ -159,7 +196,8 @@ class Engine:
         with self._lock:
             self._step += 1
             self._outcome = None
-            self._own_error = None
+            self._owner.own_error = None
+            self._caller.begin(self._step)
             self.ran_backward = False
             self._running = True
             early, self._early = self._early, []
@@ -167,74 +205,42 @@ class Engine:
             self._on_message(source, message)
 
     def _end(self) -> None:
-        with self._lock:
+        with self._lock:  # from here on nothing of this step is taken: it would run in the next one
             self._running = False
-        self._waiting.clear()
-        self._served.clear()
+        self._scheduler.abandon()
+        with self._lock:
+            self._store.clear()
+        self._caller.clear()
+        self._owner.clear()
         self._live.clear()
         self._parked.clear()
 
     def _close(self) -> None:
-        """Leaves a failed step: tells the others, unwinds what is in progress, raises the root cause known here."""
-        error = self._scheduler.error
-        if error is None and not isinstance(self._outcome, Abandoned):
+        """Leaves a failed step: unwinds what is in progress, tells the others, raises the root cause known here."""
+        error, outcome, own_error = self._scheduler.error, self._outcome, self._owner.own_error
+        if error is None and not isinstance(outcome, Abandoned):
             return
-        with self._lock:  # from here on nothing of this step is taken: it would run in the next one
-            self._running = False
-        self._scheduler.abandon()
-        outcome = self._outcome
+        self._end()
         if error is not None:
             summary = f"{type(error).__name__}: {error}"
-            origin = self._transport.rank
             for peer in self._peers:
                 if peer != self._transport.rank:
-                    self._transport.send(peer, _KEY, Abandoned(self._step, origin, summary))
-        self._end()
-        if self._own_error is not None and not self.leads:
-            raise self._own_error
+                    self._post(peer, Abandoned(self._step, self._transport.rank, summary))
+        if own_error is not None and not self.leads:
+            raise own_error
         if error is not None:
             raise error
         assert isinstance(outcome, Abandoned)
         raise errors.PeerFailed(f"rank {outcome.origin} abandoned the step: {outcome.summary}")
 
-    # -- caller's side ----------------------------------------------------------------------------------------
+    # -- messages ---------------------------------------------------------------------------------------------
 
-    def execute(self, call: RemoteCall, tensors: list[torch.Tensor], needs_grad: list[bool]) -> Executed:
-        """Asks the owner to run the module and waits for its outputs."""
-        task = self._scheduler.prepare_wait()
-        call.microbatch = task.microbatch
-        call_id = self._expect(task)
-        message = Execute(
-            self._step, call_id, call.path, task.microbatch, call.structure, tensors, needs_grad, call.context
-        )
-        self._transport.send(self._peers[call.owner], _KEY, message)
-        answer = self._answer(task)
-        assert isinstance(answer, Executed)
-        call.answer = answer
-        return answer
+    def call(self, path: str, partition: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Runs a module that ``partition`` owns; its outputs are remote tensors."""
+        return call_module(self._caller, path, self._peers[partition], args, kwargs)
 
-    def backward(self, call: RemoteCall, gradients: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
-        """Asks the owner to continue the backward of a call and waits for the gradients of its inputs."""
-        assert call.answer is not None
-        task = self._scheduler.prepare_wait()
-        message = Backward(self._step, self._expect(task), call.answer.call, call.microbatch, gradients)
-        self._transport.send(self._peers[call.owner], _KEY, message)
-        answer = self._answer(task)
-        assert isinstance(answer, BackwardDone)
-        return answer.gradients
-
-    def _expect(self, task: Task) -> CallId:
-        call_id = (self._transport.rank, next(self._counter))
-        self._waiting[call_id] = task
-        return call_id
-
-    def _answer(self, task: Task) -> Any:
-        answer = self._scheduler.wait(task)
-        if isinstance(answer, Failed):
-            raise errors.arrived(answer.error, answer.summary, answer.traceback)
-        return answer
-
-    # -- owner's side -----------------------------------------------------------------------------------------
+    def _post(self, dest: int, message: Any) -> None:
+        self._transport.send(dest, _KEY, message)
 
     def _on_message(self, source: int, message: Any) -> None:
         """On the communication thread: turns messages into ready tasks."""
@@ -245,56 +251,17 @@ class Engine:
                 self._take(source, message)
 
     def _take(self, source: int, message: Any) -> None:
-        if isinstance(message, Execute):
-            self._scheduler.spawn(lambda: self._run(source, message), message.microbatch, Phase.FORWARD)
-        elif isinstance(message, Backward):
-            self._scheduler.spawn(
-                lambda: self._run_backward(source, message), message.microbatch, Phase.BACKWARD
-            )
+        if isinstance(message, Execute | Backward | Give | Given):
+            self._owner.take(source, message)
         elif isinstance(message, Executed | BackwardDone | Failed):
-            self._scheduler.wake(self._waiting.pop(message.call), message)
+            self._caller.answered(message)
+        elif isinstance(message, MicrobatchDone):
+            self._close_microbatch(message.microbatch)
         else:
             self._outcome = message
             self._scheduler.notify()
 
-    def _run(self, source: int, message: Execute) -> None:
-        try:
-            with message.context.restored(), torch.autograd.set_multithreading_enabled(False):
-                structure, served = serve(
-                    self._modules[message.path],
-                    message.path,
-                    message.structure,
-                    message.tensors,
-                    message.needs_grad,
-                )
-        except Exception as error:
-            self._refuse(source, message.call, error)
-            return
-        if message.context.grad:
-            self._served[message.call] = served
-        needs_grad = [bool(o.requires_grad) for o in served.outputs]
-        answer = Executed(
-            self._step, message.call, structure, [o.detach() for o in served.outputs], needs_grad
-        )
-        self._transport.send(source, _KEY, answer)
-
-    def _run_backward(self, source: int, message: Backward) -> None:
-        try:
-            with torch.autograd.set_multithreading_enabled(False):
-                gradients = self._served.pop(message.owner_call).backward(message.gradients)
-        except Exception as error:
-            self._refuse(source, message.call, error)
-            return
-        self._transport.send(source, _KEY, BackwardDone(self._step, message.call, gradients))
-
-    def _refuse(self, source: int, call: CallId, error: Exception) -> None:
-        if self._own_error is None and not getattr(error, "shardyard_follow_up", False):
-            self._own_error = error
-        failed = Failed(
-            self._step,
-            call,
-            errors.portable(error),
-            f"{type(error).__name__}: {error}",
-            f"on rank {self._transport.rank}:\n{errors.formatted(error)}",
-        )
-        self._transport.send(source, _KEY, failed)
+    def _close_microbatch(self, microbatch: int) -> None:
+        self._store.close(microbatch)
+        self._owner.close(microbatch)
+        self._caller.close(microbatch)

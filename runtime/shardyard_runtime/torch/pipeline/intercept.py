@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from shardyard_runtime.torch.pipeline.remote import call_remote
-
 if TYPE_CHECKING:
     from shardyard_runtime.torch.pipeline.engine import Engine
 
@@ -30,7 +28,7 @@ class _Remote:
                 f"module {self._path!r} is on partition {self._owner} and can be called only inside a function "
                 "decorated with @smp.step: move the call into one"
             )
-        return call_remote(self._engine, self._path, self._owner, args, kwargs)
+        return self._engine.call(self._path, self._owner, args, kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Remote:
         return self

@@ -8,22 +8,39 @@ from typing import Any
 import torch
 
 from shardyard_runtime.torch.pipeline.context import CallContext
+from shardyard_runtime.torch.pipeline.values import CallId, Ref, ValueId
 
-CallId = tuple[int, int]  # (caller's global rank, its counter)
+Carried = torch.Tensor | Ref  # a tensor whose bytes travel with the message, or the name of one elsewhere
 
 
 @dataclass
 class Execute:
-    """Run a module; ``structure`` and ``tensors`` are its (args, kwargs), see comm/torch_codec.py."""
+    """Run a module, or an operation; ``structure`` and ``arguments`` are (args, kwargs), see comm/torch_codec.py.
+
+    It starts when the ``awaited`` values are here. ``wanted`` outputs travel back with the answer. Nobody waits for
+    the answer of an operation: its caller knows the outputs' names, shapes and dtypes beforehand.
+    """
 
     step: int
     call: CallId
-    path: str
     microbatch: int
+    module: str | None
+    operation: str | None
     structure: bytes
-    tensors: list[torch.Tensor]
+    arguments: list[Carried]
     needs_grad: list[bool]
+    awaited: list[ValueId]
+    wanted: frozenset[int]
     context: CallContext
+
+
+@dataclass
+class Output:
+    """One output of a call: where it is, and its bytes when they were wanted."""
+
+    ref: Ref
+    needs_grad: bool
+    tensor: torch.Tensor | None
 
 
 @dataclass
@@ -31,26 +48,57 @@ class Executed:
     step: int
     call: CallId
     structure: bytes
-    tensors: list[torch.Tensor]
-    needs_grad: list[bool]
+    outputs: list[Output]
 
 
 @dataclass
 class Backward:
-    """Continue backward through a call; one gradient an output, None where there is none."""
+    """Continue backward through a call; one gradient an output, None where there is none.
+
+    Gradients of the ``wanted`` inputs travel back with the answer; without ``answer`` nobody waits for it.
+    """
 
     step: int
     call: CallId
     owner_call: CallId
     microbatch: int
-    gradients: list[torch.Tensor | None]
+    gradients: list[Carried | None]
+    awaited: list[ValueId]
+    wanted: frozenset[int]
+    answer: bool
 
 
 @dataclass
 class BackwardDone:
     step: int
     call: CallId
-    gradients: list[torch.Tensor | None]
+    gradients: list[Carried | None]
+
+
+@dataclass
+class Give:
+    """Send a value that the receiver of this message holds, or will hold, to rank ``dest``."""
+
+    step: int
+    microbatch: int
+    value: ValueId
+    dest: int
+
+
+@dataclass
+class Given:
+    step: int
+    microbatch: int
+    value: ValueId
+    tensor: torch.Tensor
+
+
+@dataclass
+class MicrobatchDone:
+    """From the leader: what was kept for this microbatch can go."""
+
+    step: int
+    microbatch: int
 
 
 @dataclass

@@ -1,63 +1,99 @@
-"""A call of a module that lives elsewhere, as one node of the caller's autograd graph."""
+"""A call of a module that lives elsewhere, or a shipped operation, as one node of the caller's autograd graph."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from shardyard_runtime.comm.torch_codec import flatten, unflatten
+from shardyard_runtime.torch.pipeline import shipping
 from shardyard_runtime.torch.pipeline.context import CallContext
-from shardyard_runtime.torch.pipeline.messages import Executed
+from shardyard_runtime.torch.pipeline.remote_tensor import settled
+from shardyard_runtime.torch.pipeline.values import CallId
 
 if TYPE_CHECKING:
-    from shardyard_runtime.torch.pipeline.engine import Engine
+    from shardyard_runtime.torch.pipeline.caller import Caller
 
 
-class RemoteCall:
-    """Both halves of one remote call; filled in by the forward, used by the backward."""
+@dataclass
+class Call:
+    """What both halves of a call need; ``identity`` and ``microbatch`` are filled in by the forward.
 
-    def __init__(self, engine: Engine, path: str, owner: int, structure: bytes) -> None:
-        self.engine = engine
-        self.path = path
-        self.owner = owner
-        self.structure = structure
-        self.context = CallContext.capture()  # here: autograd switches gradients off inside a Function
-        self.answer: Executed | None = None
-        self.microbatch = -1
+    Of ``module`` and ``operation`` one is given. ``returned`` is the structure of the outputs, ``elsewhere`` the
+    outputs that the owner itself had from another rank.
+    """
+
+    owner: int
+    module: str | None
+    operation: str | None
+    structure: bytes
+    context: CallContext
+    returned: bytes = b""
+    specs: tuple[shipping.OutputSpec, ...] = ()
+    elsewhere: frozenset[int] = frozenset()
+    identity: CallId = (-1, -1)
+    microbatch: int = -1
+    site: str = ""
 
 
-class _CallNode(torch.autograd.Function):
-    """``forward`` asks the owner to run the module, ``backward`` asks it to go on; each blocks this microbatch.
+class _Node(torch.autograd.Function):
+    """``forward`` asks the owner to run, ``backward`` asks it to go on.
 
     The phony input requires grad, so that the owner's parameters train when none of the inputs does.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, call: RemoteCall, phony: torch.Tensor, *tensors: torch.Tensor
+        ctx: Any, caller: Caller, call: Call, phony: torch.Tensor, *tensors: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        answer = call.engine.execute(call, list(tensors), [bool(t.requires_grad) for t in tensors])
-        ctx.call = call
+        outputs, needs_grad = caller.execute(call, tensors)
+        ctx.caller, ctx.call = caller, call
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(
-            *[t for t, needed in zip(answer.tensors, answer.needs_grad, strict=True) if not needed]
-        )
-        return tuple(answer.tensors)
+        ctx.inputs = [(caller.is_remote(t), t.requires_grad, t.shape, t.dtype) for t in tensors]
+        ctx.mark_non_differentiable(*[t for t, need in zip(outputs, needs_grad, strict=True) if not need])
+        return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor | None) -> tuple[Any, ...]:
-        return (None, None, *ctx.call.engine.backward(ctx.call, list(gradients)))
+        return (None, None, None, *ctx.caller.backward(ctx.call, ctx.inputs, gradients))
 
 
-def call_remote(engine: Engine, path: str, owner: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Runs the module at ``path`` on pipeline rank ``owner`` and returns what it returned."""
+def call_module(caller: Caller, path: str, owner: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Runs the module at ``path`` on global rank ``owner`` and returns what it returned, as remote tensors."""
     structure, tensors = flatten((args, kwargs))
-    call = RemoteCall(engine, path, owner, structure)
-    if torch.is_grad_enabled():
+    call = Call(owner, path, None, structure, CallContext.capture())
+    return _run(caller, call, [settled(t) for t in tensors])
+
+
+def ship(caller: Caller, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Runs an operation where most of its bytes are; NotImplemented when it has to run here."""
+    name = shipping.name_of(function, args, kwargs)
+    if name is None or not caller.may_ship():
+        return NotImplemented
+    structure, found = flatten((args, kwargs))
+    tensors = [settled(t) for t in found]
+    owner = shipping.destination(tensors, caller.rank)
+    if owner == caller.rank:
+        return NotImplemented
+    try:
+        returned, specs = shipping.infer(name, structure, tensors)
+    except Exception:  # not without the bytes, or wrong altogether: the operation itself will say it here
+        return NotImplemented
+    frame = sys._getframe(2)
+    site = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return _run(
+        caller, Call(owner, None, name, structure, CallContext.capture(), returned, specs, site=site), tensors
+    )
+
+
+def _run(caller: Caller, call: Call, tensors: list[torch.Tensor]) -> Any:
+    if torch.is_grad_enabled() and (call.module is not None or any(t.requires_grad for t in tensors)):
         phony = torch.empty(0, requires_grad=True)
-        outputs = list(_CallNode.apply(call, phony, *tensors))
+        outputs = list(_Node.apply(caller, call, phony, *tensors))
     else:
-        outputs = engine.execute(call, tensors, [False] * len(tensors)).tensors
-    assert call.answer is not None
-    return unflatten(call.answer.structure, outputs)
+        outputs, _ = caller.execute(call, tensors)
+    return unflatten(call.returned, outputs)

@@ -1,0 +1,92 @@
+"""Values that stay where they were made: how ranks name them, and where a rank keeps its own.
+
+A value lives as long as its microbatch; the leader says when that is over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+
+CallId = tuple[int, int]  # (caller's global rank, its counter)
+ValueId = tuple[CallId, int]  # (the call that made it, the index among its outputs)
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A tensor on another rank: who holds it, its name there, its shape and dtype."""
+
+    holder: int
+    value: ValueId
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass
+class _Waiter:
+    missing: set[ValueId]
+    action: Callable[[], None]
+
+
+class Store:
+    """The values that a rank holds, by microbatch, and what waits for values. Its user guards it by a lock."""
+
+    def __init__(self) -> None:
+        self._values: dict[int, dict[ValueId, torch.Tensor]] = {}
+        self._waiters: dict[int, list[_Waiter]] = {}
+        self._closed: set[int] = set()
+
+    def get(self, microbatch: int, value: ValueId) -> torch.Tensor | None:
+        return self._values.get(microbatch, {}).get(value)
+
+    def put(self, microbatch: int, value: ValueId, tensor: torch.Tensor) -> None:
+        """Adds a value and does what waited for it. Of a microbatch that is over nothing is kept."""
+        if microbatch in self._closed:
+            return
+        self._values.setdefault(microbatch, {})[value] = tensor
+        waiters = self._waiters.get(microbatch, [])
+        ready = []
+        for waiter in waiters:
+            waiter.missing.discard(value)
+            if not waiter.missing:
+                ready.append(waiter)
+        if ready:
+            self._waiters[microbatch] = [w for w in waiters if w.missing]
+            for waiter in ready:
+                waiter.action()
+
+    def when_here(self, microbatch: int, values: Iterable[ValueId], action: Callable[[], None]) -> None:
+        """Does ``action`` once all values are here; never, when the microbatch ends before."""
+        if microbatch in self._closed:
+            return
+        here = self._values.get(microbatch, {})
+        missing = {value for value in values if value not in here}
+        if missing:
+            self._waiters.setdefault(microbatch, []).append(_Waiter(missing, action))
+        else:
+            action()
+
+    def closed(self, microbatch: int) -> bool:
+        return microbatch in self._closed
+
+    def close(self, microbatch: int) -> None:
+        """Forgets a microbatch that is over."""
+        self._values.pop(microbatch, None)
+        self._waiters.pop(microbatch, None)
+        self._closed.add(microbatch)
+
+    def clear(self) -> None:
+        """Forgets every microbatch: the step is over."""
+        self._values.clear()
+        self._waiters.clear()
+        self._closed.clear()
+
+    def __len__(self) -> int:
+        return sum(len(values) for values in self._values.values())
