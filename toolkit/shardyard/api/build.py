@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from shardyard.engines.base import Engine, LocalImage
-from shardyard.engines.docker import DockerEngine
+from shardyard.engines.choice import engine_for
 from shardyard.engines.progress import ConsoleProgress
 from shardyard.image import context
 from shardyard.image.base import base_of
@@ -19,12 +19,14 @@ from shardyard.registry.token import parse_host
 SPOOL = 64 * 1024 * 1024
 
 
-def build(project: str | Path = ".", *, tag: str | None = None, no_cache: bool = False) -> LocalImage:
+def build(
+    project: str | Path = ".", *, tag: str | None = None, engine: str | None = None, no_cache: bool = False
+) -> LocalImage:
     """Builds the image; ``reference`` of what it returns is the local tag. Progress: standard error."""
-    loaded = load(project, {"registry.tag": tag})
+    loaded = load(project, {"registry.tag": tag, "image.engine": engine})
     refuse(loaded)
     with ConsoleProgress() as progress:
-        return build_with(DockerEngine(listener=progress), loaded, no_cache)
+        return build_with(engine_for(loaded, progress), loaded, no_cache)
 
 
 def build_with(engine: Engine, project: Project, no_cache: bool = False) -> LocalImage:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from shardyard.api.build import build_with
-from shardyard.api.push import push_with
-from shardyard.engines.docker import DockerEngine
+from shardyard.api.push import open_target, push_with
+from shardyard.engines.choice import Reaching, engine_for
 from shardyard.engines.progress import ConsoleProgress
 from shardyard.image.base import base_of
 from shardyard.plan.findings import refuse
@@ -31,15 +31,20 @@ class Shipped:
         return asdict(self)
 
 
-def build_and_push(project: str | Path = ".", *, tag: str | None = None, no_cache: bool = False) -> Shipped:
+def build_and_push(
+    project: str | Path = ".", *, tag: str | None = None, engine: str | None = None, no_cache: bool = False
+) -> Shipped:
     """Builds, pushes, verifies. Progress goes to standard error."""
     started = time.monotonic()
-    loaded = load(project, {"registry.tag": tag})
+    loaded = load(project, {"registry.tag": tag, "image.engine": engine})
     refuse(loaded)
     with ConsoleProgress() as progress:
-        engine = DockerEngine(listener=progress)
-        build_with(engine, loaded, no_cache)
-        done = push_with(engine, loaded)
+        chosen = engine_for(loaded, progress)
+        opened = open_target(chosen, loaded) if isinstance(chosen, Reaching) else None
+        if isinstance(chosen, Reaching) and opened:
+            chosen.stage(base_of(loaded), opened.target.uri, opened.credentials, loaded.image.platform)
+        build_with(chosen, loaded, no_cache)
+        done = push_with(chosen, loaded, opened)
     return Shipped(
         image_uri=done.image_uri,
         digest=done.digest,

@@ -58,6 +58,6 @@ def run(
         return run_processes(replace(job, environment=loaded.image.env | job.environment), place, sink)
     client = connect()
     reference = image or loaded.local_tag
-    ensure_image(client, reference, loaded.image.platform)
+    ensure_image(client, reference, loaded.image.platform, loaded.image.engine)
     with answering(f"the job {job.name!r}"):
         return run_containers(client, reference, job, place, sink)

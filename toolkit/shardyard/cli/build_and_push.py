@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shardyard.cli.common import JsonOption, NoCacheOption, ProjectOption, document
+from shardyard.cli.common import EngineOption, JsonOption, NoCacheOption, ProjectOption, document
 
 
 def register(app: typer.Typer) -> None:
@@ -15,13 +15,14 @@ def register(app: typer.Typer) -> None:
     def build_and_push(
         project: ProjectOption = Path("."),
         tag: Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")] = None,
+        engine: EngineOption = None,
         no_cache: NoCacheOption = False,
         as_json: JsonOption = False,
     ) -> None:
         """Builds the image and pushes it to ECR; prints the image URI, alone."""
         from shardyard.api.build_and_push import build_and_push as ship
 
-        shipped = ship(project, tag=tag, no_cache=no_cache)
+        shipped = ship(project, tag=tag, engine=engine, no_cache=no_cache)
         if as_json:
             document(shipped.as_dict())
         else:

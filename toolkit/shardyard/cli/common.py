@@ -20,6 +20,9 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, nothing else.")
 ]
 
+EngineOption = Annotated[
+    str | None, typer.Option("--engine", help="docker or direct (no daemon); in place of [image] engine.")
+]
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Run every step of the Dockerfile, as if for the first time.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shardyard.cli.common import JsonOption, ProjectOption, document
+from shardyard.cli.common import EngineOption, JsonOption, ProjectOption, document
 
 
 def register(app: typer.Typer) -> None:
@@ -15,12 +15,13 @@ def register(app: typer.Typer) -> None:
     def push(
         project: ProjectOption = Path("."),
         tag: Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")] = None,
+        engine: EngineOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Pushes the image to ECR, verified by digest; prints its URI."""
         from shardyard.api.push import push as publish
 
-        done = publish(project, tag=tag)
+        done = publish(project, tag=tag, engine=engine)
         if as_json:
             document(
                 {

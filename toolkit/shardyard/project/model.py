@@ -73,6 +73,7 @@ class Image(_Section):
     ca_bundle: Line | None = None
     platform: Word = "linux/amd64"
     runtime: Literal["bundled", "image"] = "bundled"
+    engine: Literal["docker", "direct"] = "docker"
 
 
 class Registry(_Section):

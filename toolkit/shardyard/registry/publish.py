@@ -11,7 +11,7 @@ import tenacity
 from shardyard.engines.base import Credentials, Engine, PushedImage
 from shardyard.errors import RemoteError
 from shardyard.registry.ecr import Ecr
-from shardyard.registry.manifest import RegistryReader
+from shardyard.registry.manifest import Manifest
 
 # Whole words: an account number may hold 504, and a repository's name eof.
 TRANSIENT = re.compile(
@@ -50,6 +50,16 @@ class Publisher(Protocol):
     def publish(self, source: str, target: Target) -> Published: ...
 
 
+class Reader(Protocol):
+    """What a registry holds."""
+
+    def sign_in(self) -> None: ...
+
+    def digest(self, repository: str, reference: str) -> str | None: ...
+
+    def manifest(self, repository: str, digest: str) -> Manifest: ...
+
+
 class PushPublisher:
     """The push itself."""
 
@@ -80,9 +90,7 @@ class Retrying:
 class Verified:
     """Believes a push when the registry and ECR's catalogue both name the digest that was pushed."""
 
-    def __init__(
-        self, inner: Publisher, engine: Engine, ecr: Ecr, reader: RegistryReader, wait_s: float
-    ) -> None:
+    def __init__(self, inner: Publisher, engine: Engine, ecr: Ecr, reader: Reader, wait_s: float) -> None:
         self._inner, self._engine, self._ecr, self._reader = inner, engine, ecr, reader
         self._wait_s = wait_s
 
@@ -123,8 +131,8 @@ def is_transient(error: BaseException) -> bool:
 
 
 def publisher(
-    engine: Engine, ecr: Ecr, credentials: Credentials, wait_s: float = CATALOGUE_WAIT_S
+    engine: Engine, ecr: Ecr, credentials: Credentials, reader: Reader, wait_s: float = CATALOGUE_WAIT_S
 ) -> Publisher:
     """Push, retried, then verified."""
     pushing = Retrying(PushPublisher(engine, credentials))
-    return Verified(pushing, engine, ecr, RegistryReader(credentials), wait_s)
+    return Verified(pushing, engine, ecr, reader, wait_s)

@@ -46,7 +46,8 @@ def words(text: str, env: Mapping[str, str]) -> list[str]:
     while at < len(text):
         letter = text[at]
         if letter == "\\" and quote != "'" and at + 1 < len(text):
-            current, at, open_word = current + text[at + 1], at + 2, True
+            kept = "\\" if quote and text[at + 1] not in '"$\\' else ""
+            current, at, open_word = current + kept + text[at + 1], at + 2, True
         elif letter == quote or (not quote and letter in "\"'"):
             quote, at, open_word = ("" if quote else letter), at + 1, True
         elif letter == "$" and quote != "'" and (variable := _VARIABLE.match(text, at)):

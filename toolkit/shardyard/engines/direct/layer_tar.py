@@ -42,7 +42,9 @@ def write(entries: Iterable[Entry], out: BinaryIO) -> None:
             raise refused(entry.name, f"is there twice, as {before.kind} and as {entry.kind}")
         chosen[entry.parts] = entry
     writer = Writer(out)
-    for parts in sorted(chosen, key=lambda names: [name.encode("utf-8", "surrogateescape") for name in names]):
+    for parts in sorted(
+        chosen, key=lambda names: [name.encode("utf-8", "surrogateescape") for name in names]
+    ):
         for length in range(1, len(parts)):
             above = chosen.get(parts[:length])
             if above is not None and above.kind != "directory":
@@ -89,7 +91,11 @@ def from_tar(stream: BinaryIO) -> Iterable[Entry]:
                 yield Entry(name, "link", target=one.linkname)
             elif one.isreg():
                 yield Entry(
-                    name, "file", one.size, bool(one.mode & 0o100), open=_Part(stream, one.offset_data, one.size)
+                    name,
+                    "file",
+                    one.size,
+                    bool(one.mode & 0o100),
+                    open=_Part(stream, one.offset_data, one.size),
                 )
             else:
                 raise refused(name, "is neither a file, a folder nor a symbolic link")
@@ -129,17 +135,24 @@ class _Part:
 
 
 class Window:
-    """A readable stretch of another stream."""
+    """A stretch of a seekable stream as a file of its own. Several of them may take turns."""
 
     def __init__(self, stream: BinaryIO, start: int, size: int) -> None:
-        self._stream, self._left = stream, size
-        stream.seek(start)
+        self._stream, self._start, self._size, self._at = stream, start, size, 0
 
     def read(self, size: int = -1) -> bytes:
-        wanted = self._left if size < 0 else min(size, self._left)
-        data = self._stream.read(wanted)
-        self._left -= len(data)
+        left = max(self._size - self._at, 0)
+        self._stream.seek(self._start + self._at)
+        data = self._stream.read(left if size < 0 else min(size, left))
+        self._at += len(data)
         return data
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        self._at = place + (0, self._at, self._size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
 
     def __enter__(self) -> Window:
         return self

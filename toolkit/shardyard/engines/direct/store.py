@@ -36,11 +36,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Record:
-    """An image under a tag: its manifest's digest, and the reference that its base layers come from. A base
-    that was only looked up is its own base."""
+    """An image under a tag: its manifest's digest, the reference that its base layers come from, and how many
+    they are. A base that was only looked up is its own base."""
 
     manifest: str
     base: str
+    base_layers: int
 
 
 class Store:
@@ -81,14 +82,23 @@ class Store:
     def _layer_path(self, diff_id: str) -> Path:
         return self.folder / "layers" / diff_id.replace(":", "-")
 
-    def save(self, reference: str, manifest: ImageManifest, config: bytes, base: str) -> None:
+    def save(
+        self, reference: str, manifest: ImageManifest, config: bytes, base: str, base_layers: int
+    ) -> Record:
         self.put(config)
-        record = Record(self.put(manifest.raw), base)
+        record = Record(self.put(manifest.raw), base, base_layers)
         self._write(self._image_path(reference), json.dumps(asdict(record)).encode())
+        return record
 
     def find(self, reference: str) -> Record | None:
+        """The image, None as well where a blob of it is gone."""
         found = self.document(self._image_path(reference))
-        return Record(**found) if found and self.blob_path(found["manifest"]).exists() else None
+        if not found or not self.blob_path(found["manifest"]).exists():
+            return None
+        record = Record(**found)
+        manifest = self.manifest(record)
+        own = [manifest.config, *manifest.layers[record.base_layers :]]
+        return record if all(self.blob_path(one.digest).exists() for one in own) else None
 
     def manifest(self, record: Record) -> ImageManifest:
         return ImageManifest.parse(self.get(record.manifest))
@@ -118,7 +128,10 @@ class Store:
         named = {digest for one in self._records() for digest in self._named(one)}
         for path in [*self.folder.glob("blobs/*"), *self.folder.glob("new-*")]:
             with suppress(OSError):
-                if path.name.replace("-", ":", 1) not in named and time.time() - path.stat().st_mtime > _KEEP_S:
+                if (
+                    path.name.replace("-", ":", 1) not in named
+                    and time.time() - path.stat().st_mtime > _KEEP_S
+                ):
                     path.unlink()
 
     def _records(self) -> Iterator[Record]:

@@ -1,0 +1,29 @@
+"""The engine that a project asks for. Each is imported only when it is chosen: docker-py takes its time."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from shardyard.engines.base import Credentials, Engine, Listener
+from shardyard.project.model import Project
+from shardyard.registry.publish import Reader
+
+
+@runtime_checkable
+class Reaching(Protocol):
+    """An engine that reaches registries itself, and may begin before there is an image."""
+
+    def stage(self, base: str, target: str, credentials: Credentials, platform: str) -> None: ...
+
+    def reader(self, target: str, credentials: Credentials) -> Reader: ...
+
+
+def engine_for(project: Project, listener: Listener) -> Engine:
+    if project.image.engine == "direct":
+        from shardyard.engines.direct.engine import DirectEngine
+        from shardyard.engines.direct.sign_in import sign_in
+
+        return DirectEngine(listener, sign_in)
+    from shardyard.engines.docker import DockerEngine
+
+    return DockerEngine(listener=listener)

@@ -1,0 +1,162 @@
+"""What lies in a layer of the base: names and links, and the few facts that need a look into a file."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from shardyard.errors import ProjectError
+from shardyard.registry.oci.errors import RegistryError
+
+# Kept whole: what tells which Python packages are there, and a virtual environment's settings.
+_KEPT = re.compile(r"(?:^|/)(?:[^/]+\.(?:dist|egg)-info/(?:METADATA|PKG-INFO|RECORD)|pyvenv\.cfg)$")
+_LIBC = re.compile(r"(?:^|/)(?:libc\.so\.6|libc-2\.\d+\.so)$")
+_LIBC_VERSION = re.compile(rb"GNU C Library[^\n]*? version (2\.\d+)")
+_LARGEST = 16 * 1024 * 1024
+
+
+@dataclass
+class LayerIndex:
+    """`paths` holds the target for links, else the kind: d or f."""
+
+    paths: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
+    glibc: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"paths": self.paths, "kept": self.kept, "glibc": self.glibc}
+
+
+def scan(chunks: Iterable[bytes]) -> LayerIndex:
+    """Reads a compressed layer once, from front to back."""
+    index = LayerIndex()
+    try:
+        with tarfile.open(fileobj=Pipe(unpacked(chunks)), mode="r|", bufsize=1 << 20) as archive:  # type: ignore[call-overload]
+            for one in archive:
+                archive.members = []  # a stream of any length in bounded memory
+                _enter(index, archive, one)
+    except tarfile.TarError as error:
+        raise RegistryError(f"a layer of the base cannot be read: {error}") from error
+    return index
+
+
+def _enter(index: LayerIndex, archive: tarfile.TarFile, one: tarfile.TarInfo) -> None:
+    name = one.name.removeprefix("./").strip("/")
+    if one.issym():
+        index.paths[name] = "l" + one.linkname
+    elif one.islnk():
+        index.paths[name] = "l/" + one.linkname.lstrip("/")
+    else:
+        index.paths[name] = "d" if one.isdir() else "f"
+    if not one.isreg() or one.size > _LARGEST:
+        return
+    if _KEPT.search(name):
+        index.kept[name] = _content(archive, one).decode(errors="replace")
+    elif _LIBC.search(name):
+        found = _LIBC_VERSION.search(_content(archive, one))
+        index.glibc = found[1].decode() if found else index.glibc
+
+
+def _content(archive: tarfile.TarFile, one: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(one)
+    return stream.read() if stream else b""
+
+
+def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompressed, by the first bytes: gzip, or a plain archive."""
+    engine: Any = None
+    for number, chunk in enumerate(chunks):
+        if number == 0:
+            if chunk.startswith(b"\x28\xb5\x2f\xfd"):
+                raise ProjectError(
+                    "the base's layers are compressed with zstd, which the direct engine cannot look into. "
+                    "Type: shardyard build-and-push --engine docker"
+                )
+            engine = _inflater() if chunk.startswith(b"\x1f\x8b") else None
+        yield engine.decompress(chunk) if engine else chunk
+        while engine and engine.eof and engine.unused_data:  # a gzip file may have several members
+            rest, engine = engine.unused_data, _inflater()
+            yield engine.decompress(rest)
+
+
+def _inflater() -> Any:
+    try:
+        from isal import isal_zlib
+
+        return isal_zlib.decompressobj(31)
+    except ImportError:
+        return zlib.decompressobj(31)
+
+
+class Pipe:
+    """An iterator of chunks as a file to read from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._held, self._at = chunks, b"", 0
+
+    def read(self, size: int) -> bytes:
+        parts, wanted = [], size
+        while wanted:
+            if self._at >= len(self._held):
+                self._held, self._at = next(self._chunks, None) or b"", 0
+                if not self._held and (more := next((c for c in self._chunks if c), b"")):
+                    self._held = more
+                if not self._held:
+                    break
+            part = self._held[self._at : self._at + wanted]
+            parts.append(part)
+            self._at += len(part)
+            wanted -= len(part)
+        return b"".join(parts)
+
+
+def merged(indices: Iterable[LayerIndex]) -> LayerIndex:
+    """The file system that the layers make, base first: whiteouts taken away."""
+    whole = LayerIndex()
+    for index in indices:
+        for name in index.paths:
+            above, _, last = name.rpartition("/")
+            if last == ".wh..wh..opq":
+                _remove(whole, above, itself=False)
+            elif last.startswith(".wh."):
+                _remove(whole, f"{above}/{last[4:]}".lstrip("/"), itself=True)
+        whole.paths.update({k: v for k, v in index.paths.items() if "/.wh." not in f"/{k}"})
+        whole.kept.update(index.kept)
+        whole.glibc = index.glibc or whole.glibc
+    return whole
+
+
+def _remove(whole: LayerIndex, name: str, itself: bool) -> None:
+    for table in (whole.paths, whole.kept):
+        gone = [one for one in table if one.startswith(name + "/") or (itself and one == name)]
+        for one in gone:
+            del table[one]
+
+
+def resolve(paths: dict[str, str], name: str) -> str | None:
+    """Where a path ends up through symbolic links, every part of it; None where it leads nowhere."""
+    todo, done = name.strip("/").split("/")[::-1], ""
+    for _ in range(200):
+        if not todo:
+            return done
+        part = todo.pop()
+        if part in ("", "."):
+            continue
+        if part == "..":
+            done = done.rpartition("/")[0]
+            continue
+        here = f"{done}/{part}".lstrip("/")
+        kind = paths.get(here)
+        if kind is not None and kind.startswith("l"):
+            target = kind[1:]
+            todo += target.split("/")[::-1]
+            done = "" if target.startswith("/") else done
+        elif kind is None and not todo:
+            return None
+        else:
+            done = here  # a folder that no layer lists may still be there
+    return None

@@ -1,0 +1,28 @@
+"""What a registry holds after a push, asked over the connections that the push used."""
+
+from __future__ import annotations
+
+from shardyard.errors import RemoteError
+from shardyard.registry.manifest import Manifest
+from shardyard.registry.oci.client import Repository
+
+
+class KeptReader:
+    """Reads as RegistryReader does."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    def sign_in(self) -> None:
+        """Nothing to do: what reached the repository has signed in."""
+
+    def digest(self, repository: str, reference: str) -> str | None:
+        return self._repository.digest(reference)
+
+    def manifest(self, repository: str, digest: str) -> Manifest:
+        found = self._repository.manifest(digest)
+        if found is None:
+            raise RemoteError(
+                f"the registry {self._repository.host!r} has no manifest {digest!r} of {repository!r}"
+            )
+        return Manifest(found.digest, found.config.size, tuple(one.size for one in found.layers))
