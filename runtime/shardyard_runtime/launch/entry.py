@@ -20,6 +20,7 @@ class Kind(enum.Enum):
     PROGRAM = "a Python program"
     PACKAGE = "a Python package"
     COMMAND = "a command"
+    FUNCTION = "a function"
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,12 @@ class EntryPoint:
     code_dir: Path
     program: str
     module_dir: str = ""
+    function: str = ""  # what SAGEMAKER_TRAINING_MODULE names, instead of the program
 
     @property
     def kind(self) -> Kind:
+        if self.function:
+            return Kind.FUNCTION
         if self.program.endswith(".sh"):
             return Kind.COMMAND
         if (self.code_dir / "setup.py").is_file():
@@ -57,6 +61,13 @@ class EntryPoint:
         # Without a first line that names its interpreter, and no binary: what a shell makes of it.
         shell = [] if start.startswith((b"#!", b"\x7fELF")) and os.access(path, os.X_OK) else ["/bin/sh"]
         return [*shell, started, *arguments]
+
+
+def resolve_function(function: str, config: JobConfig, environ: Mapping[str, str] = os.environ) -> EntryPoint:
+    """A function of the image finds its own program; what is known of one is passed on."""
+    code = choose_code(config, environ)
+    program = environ.get("SAGEMAKER_PROGRAM") or config.hyperparameters.get("sagemaker_program") or ""
+    return EntryPoint(code.folder.resolve(), str(program), code.module_dir, function)
 
 
 def resolve_entry_point(config: JobConfig, environ: Mapping[str, str] = os.environ) -> EntryPoint:

@@ -25,6 +25,6 @@ def announce(mode: Mode, entry: EntryPoint, config: JobConfig, variables: Mappin
         for name, value in shown.items()
         if name.startswith("SM_") and name not in _REPETITIONS
     )
-    words = [entry.program, *masker.arguments(to_arguments(config.user_hyperparameters))]
+    words = [entry.function or entry.program, *masker.arguments(to_arguments(config.user_hyperparameters))]
     log.info("starting through %s, in %s:\n  %s", mode.value, entry.code_dir, shlex.join(words))
     log.info("its environment:\n%s", listed)

@@ -14,11 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from . import run_folder
+from . import reserve, run_folder
 from .cluster import Cluster, read_cluster
-from .code import choose_code
 from .config import JobConfig, base_dir, read_config
-from .entry import EntryPoint, resolve_entry_point
+from .entry import EntryPoint, resolve_entry_point, resolve_function
 from .environment import training_environment
 from .errors import LaunchError, StopRequested
 from .host import Event, Host
@@ -30,6 +29,7 @@ from .modes import Mode, choose_mode, training_function
 from .names import wait_for_names
 from .outcome import Outcome
 from .plain import run_plain
+from .refusal import tell_the_others
 from .requirements import install_requirements
 from .torchrun import run_torchrun
 
@@ -41,9 +41,14 @@ def main() -> NoReturn:
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     base = base_dir()
     run_dir = run_folder.make()
+    reserve.take(base)
     masker = Masker(os.environ)
     try:
-        config = read_config(base)
+        try:
+            config = read_config(base)
+        except LaunchError as problem:
+            tell_the_others(base, run_dir, problem)
+            raise
         masker = Masker(os.environ, config.hyperparameters)
         logging.getLogger().setLevel(log_level(config, os.environ))
         for number in SIGNALS:
@@ -75,7 +80,7 @@ def launch(config: JobConfig, run_dir: Path, events: queue.SimpleQueue[Event]) -
             wait_for_names(config.hosts)
         if mode is Mode.TORCHRUN:
             return run_torchrun(host, entry)
-        return run_plain(host, entry, training_function(os.environ))
+        return run_plain(host, entry)
     return launch_mpi(config, run_dir, events)
 
 
@@ -99,8 +104,7 @@ def launch_mpi(config: JobConfig, run_dir: Path, events: queue.SimpleQueue[Event
 def prepare(config: JobConfig, mode: Mode) -> EntryPoint:
     """Code in place, packages installed, and the log told."""
     if mode is Mode.FUNCTION:
-        code = choose_code(config)
-        entry = EntryPoint(code.folder.resolve(), training_function(os.environ), code.module_dir)
+        entry = resolve_function(training_function(os.environ), config)
     else:
         entry = resolve_entry_point(config)
         install_requirements(entry)
@@ -108,16 +112,22 @@ def prepare(config: JobConfig, mode: Mode) -> EntryPoint:
     return entry
 
 
+class _Signalled(BaseException):
+    """Not an Exception: code on its way, such as the log's, must not take it for a mishap of its own."""
+
+
 @contextmanager
 def stop_at_once() -> Iterator[None]:
     """While code is fetched and installed nobody waits for events: a signal ends that where it stands."""
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
-        raise StopRequested(number)
+        raise _Signalled(number)
 
     before = {number: signal.signal(number, stop) for number in SIGNALS}
     try:
         yield
+    except _Signalled as signalled:
+        raise StopRequested(signalled.args[0]) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -13,17 +13,17 @@ from .failure import from_last_words
 from .host import Host
 from .memory import MemoryWatch
 from .outcome import Outcome
+from .timeouts import stop_grace
 from .verdict import stopped
 
 SCRIPT = "shardyard_runtime.launch.script"
 
 
-def run_plain(host: Host, entry: EntryPoint, function: str = "") -> Outcome:
-    """`function` is what SAGEMAKER_TRAINING_MODULE names, instead of the entry point."""
+def run_plain(host: Host, entry: EntryPoint) -> Outcome:
     plan = host.write_plan(entry, local=True)
-    if plan.command and not function:
+    if plan.command:
         return follow(host, plan.command, plan.environment, plan.code_dir, entry)
-    command = [sys.executable, "-m", SCRIPT, function or entry.program]
+    command = [sys.executable, "-m", SCRIPT, entry.function or entry.program]
     variables = script_environment(host, dict(os.environ))
     return follow(host, command, variables, str(host.run_dir), entry)
 
@@ -60,7 +60,7 @@ def follow(host: Host, command: list[str], variables: dict[str, str], cwd: str, 
         return Outcome(cause.exit_code, cause.text())
     if end.exit_code == 0:
         return Outcome(0)
-    name = os.path.basename(entry.program) or command[-1]
+    name = entry.function or os.path.basename(entry.program)
     why = _killed(memory.note(host.name)) if end.exit_code == 128 + signal.SIGKILL else ""
     record = from_last_words(end.last_words, end.exit_code, host.name, name, why)
     return Outcome(end.exit_code, record.text())
@@ -76,6 +76,6 @@ def _killed(counted: str) -> str:
 
 def stopping(number: int, host: Host) -> Outcome:
     """Stands in the failure file while the program has its grace: the platform may not let us write later."""
-    seconds = supervise.grace_seconds()
+    seconds = stop_grace()
     detail = f"The program has {seconds:g} s to end; nothing was heard of it since."
     return stopped(number, host.name, (), detail)

@@ -26,7 +26,7 @@ def main() -> None:
     processes.die_with_parent()
     if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun has got the environment, and added its own to it
         os.environ.update(plan.environment)
-    function = sys.argv[1] if len(sys.argv) > 1 and ":" in sys.argv[1] else ""
+    function = sys.argv[1] if ":" in sys.argv[1] and sys.argv[1] != plan.program else ""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with contextlib.suppress(Exception):
@@ -45,7 +45,7 @@ def main() -> None:
                 records.save(make_record(error, trace, code, plan, rank), folder)
         if isinstance(error, SystemExit):
             raise
-        sys.excepthook(type(error), error, trace)
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
         sys.exit(code)
 
 

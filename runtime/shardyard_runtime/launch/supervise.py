@@ -10,16 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import processes
 from .host import Host
 from .logs import Pump
 from .outcome import exit_status
-
-GRACE = "SHARDYARD_STOP_GRACE"
-DEFAULT_GRACE = 110.0  # the platform kills the container 120 s after SIGTERM
+from .timeouts import stop_grace
 
 
 @dataclass(frozen=True)
@@ -28,13 +26,6 @@ class End:
     last_words: str
     stop_signal: int = 0
     detail: str = ""  # how the program took the signal
-
-
-def grace_seconds(environ: Mapping[str, str] = os.environ) -> float:
-    try:
-        return max(0.0, float(environ.get(GRACE) or DEFAULT_GRACE))
-    except ValueError:
-        return DEFAULT_GRACE
 
 
 def run(
@@ -64,14 +55,14 @@ def run(
             kind, _, payload = host.events.get(timeout=left)
         except queue.Empty:
             code = exit_status(processes.end(process, grace=0))
-            detail = f"The program did not end within {grace_seconds():g} s and was killed."
+            detail = f"The program did not end within {stop_grace():g} s and was killed."
             return End(code, pump.finish(), received, detail)
         if kind == "ended":
             break
         if kind == "signal":
             if not received:
                 received, began = payload, time.monotonic()
-                deadline = began + grace_seconds()
+                deadline = began + stop_grace()
                 on_stop(payload)
             _send(process, payload, whole_group)
     if received and whole_group:

@@ -1,0 +1,71 @@
+"""What a user's script sees, written down by the script itself; and how two of them are compared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.integration.parity.tree import Result
+
+REPORT = """
+import json, os, sys
+if __name__ == "__main__":
+    seen = {"arguments": sys.argv, "environment": dict(os.environ), "folder": os.getcwd(), "name": __name__,
+            "file": __file__, "first on the path": sys.path[0], "folder of the code": sorted(os.listdir("."))}
+    with open(os.path.join(os.environ["SM_INPUT_DIR"], "..", "seen.json"), "w") as file:
+        json.dump(seen, file)
+"""
+SHELL = """#!/bin/sh
+{ printf '%s\\0' "$0" "$@"; } > "$SM_INPUT_DIR/../words"
+env -0 > "$SM_INPUT_DIR/../variables"
+pwd > "$SM_INPUT_DIR/../folder"
+"""
+# Made by the machine, the shell or the harness, not by a launcher.
+NOISE = {"_", "PWD", "OLDPWD", "SHLVL", "SAGEMAKER_BASE_DIR", "LC_CTYPE"}
+
+
+def seen(result: Result) -> dict[str, Any]:
+    """With the base folder's place taken out, so that two copies of a tree can be compared."""
+    base = result.base
+    found: dict[str, Any] = {}
+    if (base / "seen.json").exists():
+        found = json.loads((base / "seen.json").read_text())
+    elif (base / "words").exists():
+        pairs = [item.partition("=") for item in _words(base / "variables")]
+        found = {
+            "arguments": _words(base / "words"),
+            "environment": {name: value for name, _, value in pairs},
+            "folder": (base / "folder").read_text().strip(),
+        }
+    found = json.loads(json.dumps(found).replace(json.dumps(str(base))[1:-1], "/opt/ml"))
+    environment = found.get("environment", {})
+    for name in NOISE & set(environment):
+        del environment[name]
+    if "SM_TRAINING_ENV" in environment:
+        environment["SM_TRAINING_ENV"] = json.loads(environment["SM_TRAINING_ENV"])
+    return {**found, "files": _files(base), "succeeded": result.succeeded, "exit code": result.exit_code}
+
+
+def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
+    """Where two of them differ: path of the place -> both values."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        found: dict[str, tuple[Any, Any]] = {}
+        for key in sorted({*one, *other}):
+            found |= differences(one.get(key), other.get(key), f"{path}/{key}" if path else key)
+        return found
+    return {} if repr(one) == repr(other) else {path: (one, other)}  # NaN differs from itself
+
+
+def _words(path: Path) -> list[str]:
+    return path.read_bytes().decode("utf-8", errors="surrogateescape").split("\0")[:-1]
+
+
+def _files(base: Path) -> dict[str, str]:
+    own = {"seen.json", "words", "variables", "folder"}
+    return {
+        str(path.relative_to(base)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(base.rglob("*"))
+        if path.is_file() and path.name not in own and path.parent.name != "config" and path.name != "failure"
+    }
