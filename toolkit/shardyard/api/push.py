@@ -49,7 +49,7 @@ def open_target(engine: Engine, project: Project) -> Opened:
     credentials = ecr.sign_in()
     target = Target(credentials.host, repository, registry.tag)
     reader = (
-        engine.reader(target.uri, credentials)
+        engine.reader(target.uri, credentials, ecr.sign_in)
         if isinstance(engine, Reaching)
         else RegistryReader(credentials)
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from shardyard.engines.base import Credentials, Engine, Listener
 from shardyard.project.model import Project
 from shardyard.registry.publish import Reader
+
+Renew = Callable[[], Credentials]
 
 
 @runtime_checkable
@@ -15,7 +18,7 @@ class Reaching(Protocol):
 
     def stage(self, base: str, target: str, credentials: Credentials, platform: str) -> None: ...
 
-    def reader(self, target: str, credentials: Credentials) -> Reader: ...
+    def reader(self, target: str, credentials: Credentials, renew: Renew) -> Reader: ...
 
 
 def engine_for(project: Project, listener: Listener) -> Engine:

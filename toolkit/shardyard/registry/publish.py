@@ -127,6 +127,9 @@ class Verified:
 
 
 def is_transient(error: BaseException) -> bool:
+    """Busy or broken, unless it was tried again already where it happened."""
+    if getattr(error, "retried", False):
+        return False
     return isinstance(error, RemoteError) and TRANSIENT.search(str(error)) is not None
 
 

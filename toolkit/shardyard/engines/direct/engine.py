@@ -7,6 +7,7 @@ from functools import partial
 from typing import BinaryIO
 
 from shardyard.engines.base import Credentials, Listener, LocalImage, PushedImage
+from shardyard.engines.choice import Renew
 from shardyard.engines.direct.build import Builder
 from shardyard.engines.direct.context import Context
 from shardyard.engines.direct.dockerfile import expanded, parse
@@ -118,8 +119,10 @@ class DirectEngine:
         pairs = zip(diff_ids, manifest.layers, strict=True)
         return PushedImage(manifest.digest, tuple(diff for diff, one in pairs if one.digest in to.uploaded))
 
-    def reader(self, target: str, credentials: Credentials) -> KeptReader:
-        """Reads the target's repository, over the connections of the push."""
+    def reader(self, target: str, credentials: Credentials, renew: Renew) -> KeptReader:
+        """Reads the target's repository, over the connections of the push; `renew` signs in to it anew."""
+        host = parse_reference(target).host
+        self._signed[host] = Authorized(self._http, host, renew, credentials)
         return KeptReader(self._destination(target, credentials).repository)
 
     def target_python(self, base: Record, env: dict[str, str]) -> TargetPython:

@@ -46,6 +46,10 @@ def scan(chunks: Iterable[bytes]) -> LayerIndex:
 
 def _enter(index: LayerIndex, archive: tarfile.TarFile, one: tarfile.TarInfo) -> None:
     name = one.name.removeprefix("./").strip("/")
+    above = name.rpartition("/")[0]
+    while above and above not in index.paths:  # not every builder lists the folders
+        index.paths[above] = "d"
+        above = above.rpartition("/")[0]
     if one.issym():
         index.paths[name] = "l" + one.linkname
     elif one.islnk():

@@ -10,7 +10,9 @@ TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class RegistryError(RemoteError):
-    """An answer that was not what was asked for."""
+    """An answer that was not what was asked for. What another try could mend was tried again already."""
+
+    retried = True
 
     def __init__(self, message: str, status: int = 0, codes: tuple[str, ...] = ()) -> None:
         super().__init__(message)

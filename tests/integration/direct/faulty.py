@@ -1,0 +1,205 @@
+"""A proxy between client and registry that lets everything through except for what a fault says."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+CHUNK = 1 << 16
+
+
+@dataclass
+class Exchange:
+    """One request on its way; a fault may change or answer it."""
+
+    method: str
+    path: str
+    handler: Any
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    sent: int = 0
+
+    def is_upload(self) -> bool:
+        return self.method in ("PATCH", "PUT") and "/blobs/uploads/" in self.path
+
+    def is_blob(self) -> bool:
+        return self.method == "GET" and "/blobs/sha256" in self.path
+
+
+Fault = Callable[[Exchange], bool]
+
+
+def silent(exchange: Exchange) -> bool:
+    return False
+
+
+class Faulty:
+    """`before` may answer a request itself (True: it did); `after` may change the registry's answer. `cut`
+    ends the connection after so many bytes of an upload, as often as it is told."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.before: Fault = silent
+        self.after: Fault = silent
+        self.password: str | None = None
+        self.cuts: list[tuple[str, int]] = []  # direction ("up", "down"), bytes until the cut
+        self.pace: Callable[[int], None] | None = None
+        self.log: list[Exchange] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.host = f"localhost:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def uploads(self) -> list[Exchange]:
+        return [one for one in self.log if one.is_upload() and one.sent]
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        faulty = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_one(self) -> None:
+                faulty._serve(self)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one
+
+            def log_message(self, format: str, *arguments: object) -> None: ...
+
+        return Handler
+
+    def _serve(self, handler: Any) -> None:
+        exchange = Exchange(handler.command, handler.path, handler)
+        self.log.append(exchange)
+        try:
+            if not self._signed_in(handler):
+                self.answer(exchange, 401, {"Www-Authenticate": 'Basic realm="x"'}, b"your token has expired")
+            elif not self.before(exchange):
+                self._forward(exchange)
+        except (OSError, http.client.HTTPException):
+            handler.close_connection = True
+
+    def _signed_in(self, handler: Any) -> bool:
+        if self.password is None:
+            return True
+        wanted = "Basic " + base64.b64encode(f"AWS:{self.password}".encode()).decode()
+        return bool(handler.headers.get("Authorization") == wanted)
+
+    def _forward(self, exchange: Exchange) -> None:
+        handler = exchange.handler
+        length = int(handler.headers.get("Content-Length") or 0)
+        upstream = http.client.HTTPConnection(self.upstream, timeout=30)
+        try:
+            upstream.putrequest(exchange.method, exchange.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in handler.headers.items():
+                if name.lower() not in ("connection", "authorization"):
+                    upstream.putheader(name, value)
+            upstream.endheaders()
+            for part in self._parts(handler.rfile, length, exchange, "up"):
+                upstream.send(part)
+            answer = upstream.getresponse()
+            exchange.status, exchange.headers = answer.status, dict(answer.getheaders())
+            if not exchange.is_blob():
+                exchange.body = answer.read()
+            if self.after(exchange):
+                return
+            self._head(exchange, None if exchange.is_blob() else len(exchange.body))
+            if exchange.is_blob():
+                for part in self._parts(answer, int(exchange.headers["Content-Length"]), exchange, "down"):
+                    handler.wfile.write(part)
+            elif exchange.method != "HEAD":
+                handler.wfile.write(exchange.body)
+        finally:
+            upstream.close()
+
+    def _parts(self, stream: Any, length: int, exchange: Exchange, direction: str) -> Any:
+        limit = length + 1
+        if length > CHUNK and self.cuts and self.cuts[0][0] == direction:
+            limit = self.cuts.pop(0)[1]
+        done = 0
+        while done < length:
+            part = stream.read(min(CHUNK, length - done))
+            done += len(part)
+            if direction == "up":
+                exchange.sent += len(part)
+            if self.pace is not None:
+                self.pace(len(part))
+            if done >= limit:
+                raise ConnectionResetError("cut")
+            if not part:
+                return
+            yield part
+
+    def answer(self, exchange: Exchange, status: int, headers: dict[str, str], body: bytes = b"") -> bool:
+        """Answers in the registry's place; what the client still sends is not read."""
+        exchange.status, exchange.headers, exchange.body = status, headers, body
+        exchange.handler.close_connection = True
+        self._head(exchange, len(body))
+        exchange.handler.wfile.write(body if exchange.method != "HEAD" else b"")
+        return True
+
+    def _head(self, exchange: Exchange, length: int | None) -> None:
+        handler = exchange.handler
+        handler.send_response(exchange.status)
+        for name, value in exchange.headers.items():
+            if name.lower() not in ("content-length", "connection", "transfer-encoding") or (
+                length is None or exchange.method == "HEAD"
+            ):
+                handler.send_header(name, value)
+        if length is not None and exchange.method != "HEAD":
+            handler.send_header("Content-Length", str(length))
+        handler.end_headers()
+
+
+class FakeEcr:
+    """As much of ECR's control plane as a push asks. `passwords`: one a sign-in, the last one stays."""
+
+    def __init__(self, registry: Callable[[str, str], str | None], host: str) -> None:
+        self.passwords = ["first"]
+        self.sign_ins = 0
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
+                name = self.headers["X-Amz-Target"].rpartition(".")[2]
+                said = json.dumps(owner.say(name, asked, registry, host)).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/x-amz-json-1.1")
+                self.send_header("Content-Length", str(len(said)))
+                self.end_headers()
+                self.wfile.write(said)
+
+            def log_message(self, format: str, *arguments: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def say(
+        self, name: str, asked: dict[str, Any], registry: Callable[[str, str], str | None], host: str
+    ) -> dict[str, Any]:
+        if name == "GetAuthorizationToken":
+            self.sign_ins += 1
+            held = self.passwords.pop(0) if len(self.passwords) > 1 else self.passwords[0]
+            token = base64.b64encode(f"AWS:{held}".encode()).decode()
+            return {"authorizationData": [{"authorizationToken": token, "proxyEndpoint": f"http://{host}"}]}
+        if name == "DescribeImages":
+            digest = registry(asked["repositoryName"], asked["imageIds"][0]["imageTag"])
+            return {"imageDetails": [{"imageDigest": digest}] if digest else []}
+        return {"repositories": [{"repositoryName": "x"}]}
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
