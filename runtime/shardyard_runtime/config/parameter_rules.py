@@ -18,8 +18,6 @@ NOT_YET: Mapping[str, str] = {
     "offload_activations": "offloading activations is not built yet",
     "deterministic_server": "the fixed order of a server's requests is not built yet",
     "delayed_parameter_initialization": "delayed initialization of parameters is not built yet",
-    "load_partition": "loading a stored partition is not built yet",
-    "partition_file": "storing a partition in a file is not built yet",
     "horovod": "data parallelism through Horovod is not built yet",
 }
 _ONLY_IF_NOT_DEFAULT: Mapping[str, str] = {
@@ -67,6 +65,9 @@ def contradictions(given: Mapping[str, Any]) -> list[ParameterFinding]:
     if given.get("auto_partition") is False and default is None:
         text = "false needs default_partition: where modules outside every smp.partition go"
         findings.append(ParameterFinding("error", "auto_partition", text, "add default_partition = 0"))
+    if given.get("load_partition") and not given.get("partition_file"):
+        text = "true needs partition_file: the file to load"
+        findings.append(ParameterFinding("error", "load_partition", text, "add partition_file = PATH"))
     if given.get("ddp") and given.get("horovod"):
         text = "and ddp are both true; they exclude each other"
         findings.append(ParameterFinding("error", "horovod", text, "keep one of them"))

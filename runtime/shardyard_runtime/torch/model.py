@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -13,12 +13,13 @@ from torch.utils.hooks import RemovableHandle
 
 from shardyard_runtime.config.placement import Group
 from shardyard_runtime.torch import data_parallel
-from shardyard_runtime.torch.partition import auto, manual
+from shardyard_runtime.torch.partition.agree import agreed
+from shardyard_runtime.torch.partition.decision import Decision
 from shardyard_runtime.torch.pipeline.intercept import OutsideStep, intercept
 from shardyard_runtime.torch.pipeline.remote_tensor import current
 from shardyard_runtime.torch.state import state
+from shardyard_runtime.torch.tracing.run import Trial
 
-log = logging.getLogger(__name__)
 PARTIAL_KEY = "_smp_is_partial"
 
 
@@ -39,8 +40,10 @@ class DistributedModel(nn.Module):
     Args:
         module: the model. Before the first step all its parameters are here; afterwards those that this rank's
             partition does not own have shape and dtype, but no storage of their own.
-        trace_device, trace_execution_times, trace_memory_usage: accepted; partitioning by parameter count needs
-            no trace.
+        trace_device: where a microbatch is traced for real, before the first step: "gpu", this rank's device,
+            or "cpu". Nothing is computed where the model lets itself be traced by shapes alone.
+        trace_execution_times: run the trace for real and weigh modules by seconds instead of operations counted.
+        trace_memory_usage: count the tensors that autograd keeps as activations, instead of modules' outputs.
         overlapping_allreduce: accepted; gradients are reduced at the end of the step.
         backward_passes_per_step: steps with a backward between two reductions of the gradients.
         average_grads_across_microbatches: divide gradients by the number of microbatches.
@@ -64,6 +67,11 @@ class DistributedModel(nn.Module):
         cfg = state.cfg
         if state.model is not None:
             raise RuntimeError("smp.DistributedModel was made twice: a script wraps one model")
+        if trace_device not in ("gpu", "cpu"):
+            raise ValueError(f"trace_device is 'gpu' or 'cpu', not {trace_device!r}")
+        self.trace_device = trace_device
+        self.trace_execution_times = trace_execution_times
+        self.trace_memory_usage = trace_memory_usage
         self.module = ReplicatedModule(module) if cfg.ddp else module
         self.partitioned = False
         self.bucket_cap_mb = bucket_cap_mb
@@ -71,6 +79,7 @@ class DistributedModel(nn.Module):
         self._passes = 0
         self._scale = 1.0 / cfg.microbatches if average_grads_across_microbatches else 1.0
         self._owner: dict[str, int] = {}
+        self._decision: Decision | None = None
         self._post_partition: OrderedDict[int, Callable[..., Any]] = OrderedDict()
         self._post_step: OrderedDict[int, Callable[..., Any]] = OrderedDict()
         state.model = self
@@ -103,21 +112,14 @@ class DistributedModel(nn.Module):
 
     # -- partitioning -----------------------------------------------------------------------------------------
 
-    def begin_step(self) -> None:
-        """Called by ``smp.step`` on every rank; the first call partitions."""
+    def begin_step(self, trial: Trial | None = None) -> None:
+        """Called by ``smp.step`` on every rank; the first call partitions, with a trace of ``trial``."""
         if self.partitioned:
             return
-        runtime, cfg, root = state.live, state.cfg, self.get_module()
-        partitions = runtime.placement.pp_size
-        raw = (
-            auto.assign(root, partitions)
-            if cfg.auto_partition
-            else manual.assign(root, partitions, cfg.default_partition)
-        )
-        by_instance: dict[int, int] = {}
+        runtime, root = state.live, self.get_module()
+        self._decision = agreed(self, trial)
+        self._owner = self._decision.owner
         named = list(root.named_modules(remove_duplicate=False))
-        for path, module in named:
-            self._owner[path] = by_instance.setdefault(id(module), raw[path])
         mine = runtime.placement.rank_in(Group.PP, runtime.rank)
         runtime.engine.own(dict(named), self._owner)
         for path, module in root.named_modules():
@@ -128,8 +130,8 @@ class DistributedModel(nn.Module):
                 _move(module, runtime.device)
         self.partitioned = True
         data_parallel.synchronize(self)
-        if runtime.rank == 0:
-            log.info("%s", self.partition_table())
+        if runtime.rank == 0 and self._decision.partitions > 1:
+            print(self.partition_table(), file=sys.stderr, flush=True)
         if state.optimizer is not None:
             state.optimizer.after_partition()
         for hook in list(self._post_partition.values()):
@@ -146,14 +148,10 @@ class DistributedModel(nn.Module):
         return self._passes, self._passes % self._backward_passes_per_step == 0
 
     def partition_table(self) -> str:
-        """One line a partition: modules and parameters."""
-        counts: dict[int, list[int]] = {p: [0, 0] for p in range(state.live.placement.pp_size)}
-        for path, module in self.get_module().named_modules():
-            counts[self._owner[path]][0] += 1
-            counts[self._owner[path]][1] += sum(p.numel() for p in module.parameters(recurse=False))
-        total = max(1, sum(c[1] for c in counts.values()))
-        lines = [f"{p:>9} {m:>8} {n:>12,} {n / total:>6.1%}" for p, (m, n) in counts.items()]
-        return "\n".join(["partition  modules   parameters  share", *lines])
+        """One line a partition: modules, parameters, cost and share. Raises RuntimeError before the first step."""
+        if self._decision is None:
+            raise RuntimeError("the model is partitioned at the first step: there is no table yet")
+        return self._decision.table()
 
     def register_post_partition_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
         """``hook(model, optimizer)``, once, after partitioning and before the first forward."""

@@ -45,7 +45,7 @@ class StepFunction:
         engine = state.live.engine
         model = state.model
         if model is not None:
-            model.begin_step()
+            model.begin_step(lambda place: self._bodies(args, kwargs, place)[0]())
         try:
             if engine.leads:
                 results, ran_backward = engine.lead(lambda: self._bodies(args, kwargs))
@@ -61,15 +61,18 @@ class StepFunction:
             model.end_step()
         return join(results)
 
-    def _bodies(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Callable[[], Any]]:
+    def _bodies(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], place: Callable[[Any], Any] | None = None
+    ) -> list[Callable[[], Any]]:
+        place = place or _to_device
         count = state.cfg.microbatches
         bound = self._signature.bind(*args, **kwargs)
         columns: dict[str, list[Any]] = {}
         for name, value in bound.arguments.items():
             if name in self._non_split:
-                columns[name] = [value] * count
+                columns[name] = [place(value)] * count
             else:
-                columns[name] = split(_to_device(value), count, self._axes.get(name, 0), name)
+                columns[name] = split(place(value), count, self._axes.get(name, 0), name)
 
         def body(index: int) -> Any:
             bound_here = inspect.BoundArguments(self._signature, {n: c[index] for n, c in columns.items()})  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ import torch
 from shardyard_runtime.errors import refusing
 from shardyard_runtime.torch.state import state
 from shardyard_runtime.torch.tensor_parallel import require_degree_1
+from shardyard_runtime.torch.tracing.run import is_tracing as is_tracing
 
 
 class _Initialized:
@@ -32,11 +33,6 @@ def get_distribution_axis(parameter: torch.nn.Parameter) -> int | None:
 def rmsg(message: object) -> str:
     """The message with this rank in front, for logs."""
     return f"[{state.live.rank}] {message}" if state.initialized else str(message)
-
-
-def is_tracing() -> bool:
-    """False: partitioning runs no traced step."""
-    return False
 
 
 def num_microbatches() -> int:

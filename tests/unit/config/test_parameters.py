@@ -86,6 +86,7 @@ def test_null_and_the_documented_default_ask_for_nothing(name: str, framework: s
         ({"placement_strategy": "DDT"}, ["'DDT'", "'DPT'"]),
         ({"auto_partition": False}, ["default_partition"]),
         ({"default_partition": 2, "partitions": 2}, ["not below"]),
+        ({"load_partition": True}, ["partition_file"]),
         ({"partitions": 2, "pipeline_parallel_degree": 4}, ["other name"]),
     ],
 )

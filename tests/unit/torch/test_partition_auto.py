@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from shardyard_runtime.torch.partition.auto import assign
+from shardyard_runtime.torch.partition import auto
+
+
+def assign(root: nn.Module, partitions: int) -> dict[str, int]:
+    return auto.assign(root, partitions).owner
+
 
 TREES = st.recursive(st.integers(1, 6), lambda inner: st.lists(inner, min_size=1, max_size=4), max_leaves=10)
 
@@ -100,3 +107,52 @@ def test_one_module_in_several_places_has_one_partition_and_every_path(partition
     homes: dict[int, int] = {}
     for path, module in root.named_modules(remove_duplicate=False):
         assert homes.setdefault(id(module), owner[path]) == owner[path], path
+
+
+def own(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters(recurse=False))
+
+
+class Branch(nn.Module):
+    """A container with a parameter of its own, of the given size."""
+
+    def __init__(self, size: int, children: list[nn.Module]) -> None:
+        super().__init__()
+        if size:
+            self.own = nn.Parameter(torch.zeros(size))
+        for i, child in enumerate(children):
+            self.add_module(f"c{i}", child)
+
+
+SIZED = st.recursive(
+    st.integers(1, 40).map(lambda size: Branch(size, [])),
+    lambda inner: st.builds(Branch, st.integers(0, 20), st.lists(inner, min_size=1, max_size=4)),
+    max_leaves=11,
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(SIZED, st.integers(1, 5))
+def test_the_dearest_partition_is_within_2_percent_of_brute_force(root: nn.Module, partitions: int) -> None:
+    sizes = [own(module) for module in root.modules() if own(module)]
+    inner = range(1, len(sizes))
+    every = (cut for count in range(partitions) for cut in combinations(inner, count))
+    best = min(max(sum(sizes[a:b]) for a, b in pairwise([0, *cut, len(sizes)])) for cut in every)
+    owner = assign(root, partitions)
+    load = [0] * partitions
+    for path, module in root.named_modules():
+        load[owner[path]] += own(module)
+    assert max(load) <= 1.02 * best
+
+
+def test_whole_blocks_are_preferred_within_the_slack() -> None:
+    blocks = [nn.Sequential(nn.Linear(100, 100), nn.Linear(100, 100)) for _ in range(4)]
+    root = nn.Sequential(nn.Linear(2, 100), *blocks)  # the even cut would take a layer out of a block
+    owner = assign(root, 2)
+    assert [owner[str(i)] for i in range(5)] == [0, 0, 0, 1, 1]
+
+
+def test_a_container_is_with_what_it_runs_first() -> None:
+    root = nn.Sequential(nn.Linear(4, 4), nn.ModuleList([nn.Sequential(nn.ReLU(), nn.Linear(4, 4))]))
+    owner = assign(root, 2)
+    assert owner["1"] == owner["1.0"] == owner["1.0.0"] == owner["1.0.1"] == 1

@@ -1,0 +1,85 @@
+"""Runs one microbatch of the user's step function up to ``model.backward`` and records what its modules do."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from shardyard_runtime.torch.tracing.as_found import left_as_found
+from shardyard_runtime.torch.tracing.record import Trace
+from shardyard_runtime.torch.tracing.recorder import Recorder
+from shardyard_runtime.torch.tracing.stand_ins import Copy, copied, on_meta, real_on, replace
+
+if TYPE_CHECKING:
+    from shardyard_runtime.torch.model import DistributedModel
+
+# Runs the user's function for the first microbatch, on its arguments as the given function copies them.
+Trial = Callable[[Callable[[Any], Any]], Any]
+
+_tracing = False
+
+
+class TraceFailed(RuntimeError):
+    """The microbatch could not be run; the cause is the error of the user's code or model."""
+
+
+class _ReachedBackward(BaseException):
+    """Ends the user's function at ``model.backward``; its ``except Exception`` lets it pass."""
+
+
+def is_tracing() -> bool:
+    """True while the user's step function runs for the trace before partitioning, on the rank that traces."""
+    return _tracing
+
+
+def trace(wrapper: DistributedModel, trial: Trial, device: torch.device, times: bool, memory: bool) -> Trace:
+    """The modules' order, shapes and costs in one microbatch.
+
+    Without ``times`` it runs on the meta device, which computes nothing, and for real only where the model
+    needs values; then the user's function has run twice, each time up to ``model.backward``. Raises TraceFailed.
+    """
+    found: Trace | None = None
+    if not times:
+        # Any operation may lack a meta kernel or need values, and each says so in its own way.
+        with contextlib.suppress(Exception):
+            found = _once(wrapper, trial, torch.device("meta"), on_meta, False, memory)
+    if found is None:
+        try:
+            found = _once(wrapper, trial, device, real_on(device), times, memory)
+        except Exception as error:
+            raise TraceFailed(f"{type(error).__name__}: {error}") from error
+    if not found.records:
+        raise TraceFailed("the step function did not call the model")
+    return found
+
+
+def _once(
+    wrapper: DistributedModel, trial: Trial, device: torch.device, copy: Copy, times: bool, memory: bool
+) -> Trace:
+    root, factories = wrapper.get_module(), device if device.type == "meta" else contextlib.nullcontext()
+    with left_as_found(wrapper):
+        real = replace(root, copy, keep=lambda parameter: parameter.device.type == device.type)
+        recorder = Recorder(root, real, times, memory)
+        with _stopping_at_backward(wrapper), factories, recorder.recording():
+            trial(lambda value: copied(value, copy))
+    return recorder.trace(device.type)
+
+
+@contextlib.contextmanager
+def _stopping_at_backward(wrapper: DistributedModel) -> Iterator[None]:
+    global _tracing
+
+    def backward(*_: Any, **__: Any) -> None:
+        raise _ReachedBackward
+
+    wrapper.__dict__["backward"] = backward
+    wrapper.__dict__["forward"] = wrapper.module.__call__
+    _tracing = True
+    try:
+        with contextlib.suppress(_ReachedBackward):
+            yield
+    finally:
+        _tracing = False
