@@ -69,7 +69,7 @@ class Builder:
 
     def _files(self, step: Instruction) -> None:
         given = words(step.text, self.config.env)
-        if len(given) != 2 or given[0].startswith("--") or not given[1].startswith("/"):
+        if len(given) != 2 or given[0].startswith("--") or "://" in given[0] or not given[1].startswith("/"):
             raise ProjectError(f"the direct engine cannot carry out {str(step)!r}. {WAY_OUT}")
         source, target = given
         if step.name == "ADD" and source.endswith(".tar"):

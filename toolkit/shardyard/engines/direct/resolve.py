@@ -10,6 +10,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
 
 from shardyard.engines.direct.target_python import TargetPython
 from shardyard.errors import JobError, MissingError, ProjectError
@@ -85,12 +90,12 @@ def changes(
         pins = [f"{one['name']}=={one['version']}" for one in steps if one["action"] == "installed"]
         gone = {(one["name"], one["version"]) for one in steps if one["action"] == "uninstalled"}
         removed = tuple(sorted(installed[one] for one in gone if one in installed))
-        wheels = _lock(here, pins, [*common, *alone], environment) if pins else ()
+        wheels = _lock(here, pins, [*common, *alone], environment, _tags(target, platform)) if pins else ()
         return Changes(wheels, removed)
 
 
 def _lock(
-    here: Path, pins: list[str], options: list[str], environment: Mapping[str, str]
+    here: Path, pins: list[str], options: list[str], environment: Mapping[str, str], tags: list[Tag]
 ) -> tuple[Wheel, ...]:
     (here / "pins.txt").write_text("\n".join(pins))
     lock = here / "pylock.toml"
@@ -99,16 +104,36 @@ def _lock(
     if done.returncode:
         raise _unresolved(done.stderr)
     packages = tomllib.loads(lock.read_text())["packages"]
-    return tuple(_chosen(one) for one in packages)
+    return tuple(_chosen(one, tags) for one in packages)
 
 
-def _chosen(package: dict) -> Wheel:  # type: ignore[type-arg]
-    """uv has left the wheels that fit; of several the first is the most specific."""
-    wheels = package.get("wheels") or []
-    if not wheels:
-        raise _unresolved(f"{package['name']} {package['version']} has no wheel")
+def _chosen(package: dict[str, Any], tags: list[Tag]) -> Wheel:
+    """The wheel that pip would take: the most specific that fits."""
+
+    def rank(wheel: dict[str, Any]) -> int:
+        names = parse_wheel_filename(unquote(wheel["url"].rpartition("/")[2]))[3]
+        return min((tags.index(one) for one in names if one in tags), default=len(tags))
+
+    wheels = sorted(package.get("wheels") or (), key=rank)
+    if not wheels or rank(wheels[0]) == len(tags):
+        raise _unresolved(f"{package['name']} {package['version']} has no wheel that fits")
     found = wheels[0]
     return Wheel(package["name"], package["version"], found["url"], found["hashes"]["sha256"])
+
+
+def _tags(target: TargetPython, platform: str) -> list[Tag]:
+    """What the image's Python can load, best first."""
+    machine, _, newest = platform_tag(target, platform).partition("-")
+    old = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+    platforms = [
+        f"{name}_{machine}"
+        for minor in range(int(newest.rpartition("_")[2]), 4, -1)
+        for name in (f"manylinux_2_{minor}", *([old[minor]] if minor in old else ()))
+    ]
+    platforms.append(f"linux_{machine}")
+    version = tuple(int(part) for part in target.version.split("."))
+    interpreter = "cp" + target.version.replace(".", "")
+    return [*cpython_tags(version, platforms=platforms), *compatible_tags(version, interpreter, platforms)]
 
 
 def _pretend(target: TargetPython, folder: Path) -> dict[tuple[str, str], str]:

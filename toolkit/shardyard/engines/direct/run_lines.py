@@ -31,7 +31,8 @@ _QUIET = (
     "--break-system-packages",
     "--no-input",
 )
-_SHELL = set(";&|<>`$(){}*?\n")
+_OPERATORS = "();<>|&"
+_EXPANSIONS = set("$`")
 
 
 @dataclass
@@ -46,10 +47,14 @@ class PipInstall:
 
 def pip_install(line: str) -> PipInstall | None:
     """The line as a `pip install`, None where it is more than that."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
     try:
-        words = shlex.split(line)
+        words = list(lexer)
     except ValueError:
         return None
+    if any(not word.strip(_OPERATORS) or _EXPANSIONS & set(word) for word in words):
+        return None  # a shell's work
     found = PipInstall()
     while words and re.match(r"[A-Za-z_]\w*=", words[0]):
         name, _, value = words.pop(0).partition("=")
@@ -63,7 +68,7 @@ def pip_install(line: str) -> PipInstall | None:
         elif word.startswith("-"):
             if word not in _QUIET:
                 return None
-        elif "://" in word or "/" in word or _SHELL & set(word.replace(">=", "").replace("<=", "")):
+        elif "://" in word or "/" in word:
             return None
         else:
             found.requirements.append(word)
