@@ -3,11 +3,13 @@
 from shardyard_runtime.comm.torch_mpi import CommunicationTimeout
 from shardyard_runtime.config.parameters import ParameterError
 from shardyard_runtime.errors import NotBuiltYet
+from shardyard_runtime.torch.checkpoints.read import CheckpointUnreadable
 from shardyard_runtime.torch.pipeline.errors import PeerFailed, RemoteTraceback
 from shardyard_runtime.torch.pipeline.intercept import OutsideStep
 from shardyard_runtime.torch.state import NotInitialized
 
 __all__ = [
+    "CheckpointUnreadable",
     "CommunicationTimeout",
     "NotBuiltYet",
     "NotInitialized",

@@ -13,6 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from shardyard_runtime.config.placement import Group
 from shardyard_runtime.torch import data_parallel
+from shardyard_runtime.torch.checkpoints.together import regroup
 from shardyard_runtime.torch.partition.agree import agreed
 from shardyard_runtime.torch.partition.decision import Decision
 from shardyard_runtime.torch.pipeline.intercept import OutsideStep, intercept
@@ -201,8 +202,12 @@ class DistributedModel(nn.Module):
 
     # -- state ------------------------------------------------------------------------------------------------
 
+    _pending: dict[str, Any] | None = None  # a partial dict that waits for the partition
+
     def local_state_dict(self) -> dict[str, Any]:
         """Parameters and buffers of this rank's partition, marked with ``_smp_is_partial``."""
+        if self._pending is not None:
+            return {**self._pending, PARTIAL_KEY: True}
         full = self.get_module().state_dict()
         mine = state.live.placement.rank_in(Group.PP, state.live.rank)
         local = {k: v for k, v in full.items() if not self.partitioned or self._owner_of(k) == mine}
@@ -221,7 +226,7 @@ class DistributedModel(nn.Module):
 
         With ``gather_to_rank0`` the other ranks get an empty dict.
         """
-        if not self.partitioned:
+        if not self.partitioned and self._pending is None:
             return dict(self.get_module().state_dict())
         local = {k: _cpu(v) for k, v in self.local_state_dict().items() if k != PARTIAL_KEY}
         merged: dict[str, Any] = {}
@@ -240,24 +245,72 @@ class DistributedModel(nn.Module):
     ) -> Any:
         """Loads a full dict, or the partial one of this partition; only what is here is filled.
 
-        A partial dict before the first step is loaded once the partition is known.
+        A partial dict before the first step is loaded once the partition is known; it is collective over the
+        pipeline group, and the parts are exchanged where the partition is not the saved one. With
+        ``same_partition_load`` it is taken to be the same.
+
+        Raises RuntimeError for missing keys and, with ``strict``, for unknown ones.
         """
+        if assign:
+            raise ValueError("assign=True would replace parameters that the optimizer holds: leave it out")
         items = {k: v for k, v in state_dict.items() if k != PARTIAL_KEY}
         partial = bool(state_dict.get(PARTIAL_KEY, False))
-        if partial and not self.partitioned:
-            self.register_post_partition_hook(lambda model, _: model.load_state_dict(state_dict, strict))
-            return None
-        if not self.partitioned:
+        if not self.partitioned and not partial:
+            self._pending = None
             return self.get_module().load_state_dict(items, strict=strict)
+        if not self.partitioned:
+            shapes = {k: getattr(v, "shape", None) for k, v in items.items()}
+            whole = dict(i for part in state.live.objects.allgather(shapes, Group.PP) for i in part.items())
+            self._check_shapes(whole, strict)
+            if self._pending is None:
+                self.register_post_partition_hook(lambda *_: self._load_pending(strict, same_partition_load))
+            self._pending = items
+            return None
         mine = state.live.placement.rank_in(Group.PP, state.live.rank)
-        expected = [k for k in self.get_module().state_dict() if self._owner_of(k) == mine]
+        known = self.get_module().state_dict()
+        expected = [k for k in known if self._owner_of(k) == mine]
+        if partial and not same_partition_load:
+            items = regroup(items, expected)
         missing = [k for k in expected if k not in items]
         if strict and missing:
             raise RuntimeError(
                 f"the state dict lacks {missing} of partition {mine}; strict=False loads the rest"
             )
+        unknown = [k for k in items if k not in known]
+        if strict and unknown:
+            raise RuntimeError(
+                f"the state dict has {unknown}, which the model lacks; strict=False passes them over"
+            )
         local = {k: items[k] for k in expected if k in items}
-        return self.get_module().load_state_dict(local, strict=False)
+        result = self.get_module().load_state_dict(local, strict=False)
+        result.missing_keys[:] = missing  # not what other ranks hold
+        result.unexpected_keys[:] = unknown
+        return result
+
+    def _load_pending(self, strict: bool, same_partition_load: bool) -> None:
+        waiting, self._pending = self._pending, None
+        if waiting is not None:  # a full dict may have come since
+            self.load_state_dict(
+                {**waiting, PARTIAL_KEY: True}, strict, same_partition_load=same_partition_load
+            )
+
+    def _check_shapes(self, shapes: dict[str, Any], strict: bool) -> None:
+        """Says now, on every rank, what would fail in the first step."""
+        known = self.get_module().state_dict()
+        wrong = [
+            f"{k} is {tuple(shapes[k])}, and the model's is {tuple(v.shape)}"
+            for k, v in known.items()
+            if isinstance(v, torch.Tensor) and shapes.get(k) is not None and shapes[k] != v.shape
+        ]
+        missing = [k for k in known if k not in shapes] if strict else []
+        unknown = [k for k in shapes if k not in known] if strict else []
+        if wrong or missing or unknown:
+            raise RuntimeError(
+                "the checkpoint does not fit the model"
+                + (f"; other shapes: {wrong}" if wrong else "")
+                + (f"; missing: {missing}" if missing else "")
+                + (f"; unknown: {unknown}" if unknown else "")
+            )
 
 
 def _release(module: nn.Module) -> None:

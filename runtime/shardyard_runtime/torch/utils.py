@@ -39,16 +39,6 @@ def num_microbatches() -> int:
     return state.cfg.microbatches
 
 
-save_checkpoint = refusing(
-    "smp.save_checkpoint",
-    "saving model, optimizer and user content in one folder",
-    'use smp.save({"model": model.local_state_dict(), "optimizer": optimizer.local_state_dict()}, path)',
-)
-resume_from_checkpoint = refusing(
-    "smp.resume_from_checkpoint",
-    "loading such a folder",
-    "use smp.load(path), then load_state_dict of model and optimizer",
-)
 hvd_average_grads = refusing(
     "smp.hvd_average_grads",
     "averaging gradients with Horovod",

@@ -1,6 +1,8 @@
 """``import smdistributed.modelparallel.torch as smp``."""
 
-from shardyard_runtime.torch.checkpoint import load, save
+from shardyard_runtime.torch.checkpoints.files import load, save
+from shardyard_runtime.torch.checkpoints.resume import resume_from_checkpoint
+from shardyard_runtime.torch.checkpoints.save import save_checkpoint
 from shardyard_runtime.torch.init import init
 from shardyard_runtime.torch.microbatch import StepOutput
 from shardyard_runtime.torch.model import DistributedModel
@@ -57,8 +59,6 @@ from shardyard_runtime.torch.utils import (
     hvd_average_grads,
     is_tracing,
     num_microbatches,
-    resume_from_checkpoint,
-    save_checkpoint,
 )
 from shardyard_runtime.torch.utils_checkpointing import set_activation_checkpointing
 from smdistributed.modelparallel import __version__

@@ -1,4 +1,5 @@
 from shardyard_runtime.torch.exceptions import (
+    CheckpointUnreadable,
     CommunicationTimeout,
     NotBuiltYet,
     NotInitialized,

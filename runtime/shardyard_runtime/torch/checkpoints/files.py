@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from shardyard_runtime.torch.ranks import pp_rank, rdp_rank, tp_rank
+from shardyard_runtime.torch.checkpoints import durable
+from shardyard_runtime.torch.ranks import mp_rank, pp_rank, rdp_rank, tp_rank
 
 
 def partial_name(path: str | os.PathLike[str], v3: bool = False) -> str:
@@ -23,24 +25,26 @@ def save(obj: Any, f: str | os.PathLike[str], partial: bool = True, v3: bool = F
     a folder may all call it; the last one wins. Full saves are for one rank to make.
     """
     target = partial_name(f, v3) if partial else os.fspath(f)
-    scratch = f"{target}.{os.getpid()}.tmp"
-    try:
-        torch.save(obj, scratch, **kwargs)
-        os.replace(scratch, target)
-    finally:
-        if os.path.exists(scratch):
-            os.unlink(scratch)
+    durable.replace(Path(target), lambda file: torch.save(obj, file, **kwargs))
 
 
 def load(
-    f: str | os.PathLike[str], map_location: Any = None, partial: bool = True, v3: bool = False, **kwargs: Any
+    f: str | os.PathLike[str],
+    map_location: Any = None,
+    partial: bool = True,
+    v3: bool = False,
+    back_compat: bool = False,
+    **kwargs: Any,
 ) -> Any:
     """``torch.load`` of what :func:`save` wrote with the same ``partial`` and ``v3``.
 
-    Checkpoints hold plain Python objects, so this loads with ``weights_only=False``: trust the file.
+    Files hold whatever the script put there, so this loads with ``weights_only=False``: trust the file.
+    With ``back_compat`` a partition's file may also have the name of the first releases, ``<f>_<mp_rank>``.
     Raises FileNotFoundError naming the partition that has no file.
     """
     target = partial_name(f, v3) if partial else os.fspath(f)
+    if partial and back_compat and not os.path.exists(target):
+        target = f"{os.fspath(f)}_{mp_rank()}"
     if not os.path.exists(target):
         hint = f"no checkpoint of partition {pp_rank()}" if partial else "no such checkpoint"
         raise FileNotFoundError(
