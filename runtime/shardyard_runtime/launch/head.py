@@ -14,7 +14,6 @@ from .host import Host
 from .log_link import print_here
 from .logs import say
 from .meeting import Meeting
-from .memory import MemoryWatch
 from .mpi_options import UserOptions, parse_options
 from .mpirun import MpiRun, build_command, check_slots, find_mpirun, mpirun_environment
 from .outcome import Outcome
@@ -33,7 +32,6 @@ class Head:
         self.host = host
         self.meeting = meeting
         self.rendezvous = Rendezvous(host, meeting) if len(host.cluster.hosts) > 1 else None
-        self._memory = MemoryWatch()
         self._output = RankOutput(host.run_dir, host.name, print_here)
         self._met = False
         processes.adopt_orphans()
@@ -102,10 +100,9 @@ class Head:
         return command
 
     def _collect(self, supervision: Supervision) -> None:
-        """What ranks and kernels left on every host, and the rest of the log."""
+        """What ranks left on every host, and the rest of the log."""
         evidence = supervision.evidence
         evidence.records += records.load_all(self.host.run_dir)
-        evidence.memory[self.host.name] = self._memory.note(self.host.name)
         if self.rendezvous is not None:
             self.rendezvous.send_all({"type": "ended"})
         self._output.finish(LOST_SECONDS if evidence.lost_host else RECORD_SECONDS)
@@ -120,7 +117,6 @@ class Head:
                 break
             if kind == "message" and payload["type"] == "records":
                 evidence.records += [records.FailureRecord(**item) for item in payload["records"]]
-                evidence.memory[name] = payload["memory"]
                 waiting.discard(name)
             elif kind in {"closed", "silent"}:
                 supervision.note(kind, name, payload)

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from . import memory, processes, rank_plan, records
 from .hand_over import hand_over
+from .rank_watch import split
 from .script import below_launcher, exit_code, make_record, run_program
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     folder = rank_plan.find_run_dir(rank)
     plan = rank_plan.load(folder)
     processes.die_with_parent()
+    split(rank, plan.host, folder)
     memory.offer_to_the_kernel()
     hand_over(folder, rank, is_command=bool(plan.command))
     take_environment(plan, rank)

@@ -63,8 +63,12 @@ def _frame_text(filename: str, line: int, function: str) -> str:
     return f"{where}\n    {source}" if source else where
 
 
+def path_of(rank: int, folder: Path) -> Path:
+    return folder / f"failure-{rank}.json"
+
+
 def save(record: FailureRecord, folder: Path) -> None:
-    path = folder / f"failure-{record.rank}.json"
+    path = path_of(record.rank, folder)
     part = path.with_suffix(".part")
     part.write_text(json.dumps(asdict(record)), encoding="utf-8", errors="backslashreplace")
     part.rename(path)

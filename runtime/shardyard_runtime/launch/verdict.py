@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .cluster import Cluster
-from .outcome import Outcome, exit_status
+from .outcome import Outcome, exit_status, signal_name
 from .records import LIMIT, FailureRecord, root_cause
 
 _BY_SIGNAL = re.compile(r"process rank (\d+) with PID .*? exited on\s+signal (\d+)", re.DOTALL)
 _BY_CODE = re.compile(r"Process name: \[.*?,\s*(\d+)\]\s+Exit code:\s+(\d+)", re.DOTALL)
 _BY_ABORT = re.compile(r"MPI_ABORT was invoked on rank (\d+) .*?with errorcode (-?\d+)", re.DOTALL)
-_NO_MEMORY_COUNT = "somebody killed it, or the machine ran out of memory (its container did not)"
 
 
 @dataclass
@@ -27,9 +26,6 @@ class Evidence:
     lost_host: str = ""
     lost_at: float = 0.0
     lost_reason: str = ""
-    memory: dict[str, str] = field(
-        default_factory=dict
-    )  # host -> what its kernel counted when memory ran out
 
 
 def decide(evidence: Evidence, cluster: Cluster) -> Outcome:
@@ -46,14 +42,14 @@ def decide(evidence: Evidence, cluster: Cluster) -> Outcome:
         return Outcome(cause.exit_code, cause.text())
     if evidence.returncode == 0 and follow_up is None:
         return Outcome(0)
-    crash = _crash(evidence, cluster)
+    code = exit_status(evidence.returncode)
+    if evidence.returncode < 0:
+        return Outcome(code, f"mpirun on {cluster.head}: ended by {signal_name(-evidence.returncode)}\n")
+    crash = _crash(evidence.own_words, cluster)
     if crash is not None:
         return crash
     if follow_up is not None:
         return Outcome(follow_up.exit_code, follow_up.text())
-    code = exit_status(evidence.returncode)
-    if evidence.returncode < 0:
-        return Outcome(code, f"mpirun on {cluster.head}: ended by {_signal_name(-evidence.returncode)}\n")
     said = "\n".join(line for line in evidence.own_words if line.strip(" -"))
     return Outcome(code, f"mpirun ended with exit code {code}:\n{said[-LIMIT + 60 :]}\n")
 
@@ -68,31 +64,22 @@ def stopped(number: int, host: str, records: Iterable[FailureRecord] = (), detai
     """`detail` says how the program took it."""
     text = f"{signal.Signals(number).name} reached the launcher on {host}, so the job was stopped.\n"
     text += f"{detail}\n" if detail else ""
-    earlier = root_cause(list(records))
+    earlier = root_cause([record for record in records if not record.follow_up])
     return Outcome(128 + number, text + (f"\n{earlier.text()}" if earlier else ""))
 
 
-def _crash(evidence: Evidence, cluster: Cluster) -> Outcome | None:
+def _crash(own_words: list[str], cluster: Cluster) -> Outcome | None:
     """A rank that left no record ended without Python's knowledge; mpirun says how."""
-    said = "\n".join(evidence.own_words)
+    said = "\n".join(own_words)
     if found := _BY_ABORT.search(said):
         rank, code = int(found[1]), int(found[2]) & 0xFF or 1
         return Outcome(code, f"rank {rank} on {cluster.host_of(rank)}: called MPI_Abort({found[2]})\n")
     if found := _BY_SIGNAL.search(said):
         rank, number = int(found[1]), int(found[2])
-        host = cluster.host_of(rank)
-        text = f"rank {rank} on {host}: ended by {_signal_name(number)}"
-        if number == signal.SIGKILL:
-            text += f": {evidence.memory.get(host) or _NO_MEMORY_COUNT}"
-        return Outcome(128 + number, text + "\n")
+        return Outcome(
+            128 + number, f"rank {rank} on {cluster.host_of(rank)}: ended by {signal_name(number)}\n"
+        )
     if found := _BY_CODE.search(said):
         rank, code = int(found[1]), int(found[2])
         return Outcome(code, f"rank {rank} on {cluster.host_of(rank)}: ended with exit code {code}\n")
     return None
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:
-        return f"signal {number}"

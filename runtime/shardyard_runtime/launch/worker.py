@@ -16,7 +16,6 @@ from .errors import LaunchError
 from .host import Host
 from .log_link import LogSender
 from .meeting import Meeting
-from .memory import MemoryWatch
 from .outcome import Outcome
 from .rank_output import RankOutput
 from .rendezvous import reason_of_loss, to_event
@@ -34,7 +33,6 @@ class Worker:
         self.host = host
         self.meeting = meeting
         self._head = host.cluster.head
-        self._memory = MemoryWatch()
         self._channel: Channel | None = None
         self._log = LogSender()
         self._output = RankOutput(host.run_dir, host.name, self._log)
@@ -158,7 +156,7 @@ class Worker:
             self._output.finish()
             self._log.close()
             found = [asdict(record) for record in records.load_all(self.host.run_dir)]
-            self._send({"type": "records", "records": found, "memory": self._memory.note(self.host.name)})
+            self._send({"type": "records", "records": found})
         elif message["type"] == "verdict":
             return Outcome(message["exit_code"], message["text"])
         return None

@@ -104,9 +104,6 @@ class ContainerJob:
     def run_in(self, host: str, command: str) -> str:
         return str(self.containers[host].exec_run(["sh", "-c", command], user="root").output.decode())
 
-    def raw_log(self, host: str) -> bytes:
-        return bytes(self._logs[host])
-
     def log(self, host: str) -> str:
         return self._logs[host].decode(errors="backslashreplace")
 
@@ -126,14 +123,18 @@ class ContainerJob:
         return Report(codes, {name: self.log(name) for name in self.containers}, failures, ended)
 
     def read(self, host: str, path: str) -> str:
+        return self.read_bytes(host, path).decode()
+
+    def read_bytes(self, host: str, path: str) -> bytes:
+        """Empty when there is no such file."""
         try:
             chunks, _ = self._keepers.get(host, self.containers[host]).get_archive(path)
         except docker.errors.APIError:  # not there, or on a file system that went with the container
-            return ""
+            return b""
         with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
             member = archive.extractfile(archive.getmembers()[0])
             assert member is not None
-            return member.read().decode()
+            return member.read()
 
     def remove(self) -> None:
         for container in [*self.containers.values(), *self._keepers.values()]:
@@ -155,16 +156,19 @@ class ContainerJob:
         return volumes
 
     def _create(self, name: str) -> Any:
+        options = {
+            "volumes": self._keep_output(name) if self.output_bytes else None,
+            **self.options,
+        }
         container = self.client.containers.create(
             self.image,
             command=list(self.command),
             name=f"{self.name}-{name}",
             hostname=name,
             environment={"SHARDYARD_HOST_TIMEOUT": "3", "SHARDYARD_STOP_GRACE": "2", **self.environment},
-            volumes=self._keep_output(name) if self.output_bytes else None,
             network=self.name,
             networking_config={self.name: self.client.api.create_endpoint_config(aliases=[name])},
-            **self.options,
+            **options,
         )
         container.put_archive("/opt/ml", self._opt_ml(name))
         return container
