@@ -59,11 +59,20 @@ class Caller:
 
     # -- microbatches -----------------------------------------------------------------------------------------
 
+    def check(self, microbatch: int) -> None:
+        """Raises what makes the microbatch's result doubtful."""
+        if microbatch in self._scopes:
+            self._scopes[microbatch].check()
+
     def close(self, microbatch: int) -> None:
         """From now on the microbatch's remote tensors raise."""
         scope = self._scopes.pop(microbatch, None)
         if scope is not None:
             scope.open = False
+            for value in scope.inlined:
+                if not value.used:
+                    origin, index = value.origin
+                    self._wanted[origin].discard(index)
 
     def begin(self, step: int) -> None:
         self.step = step
@@ -99,6 +108,7 @@ class Caller:
             awaited,
             frozenset(self._wanted.get(origin, ())),
             call.context,
+            call.site,
         )
         if call.operation is not None:
             self._post(call.owner, message)

@@ -112,6 +112,7 @@ class Engine:
             def run() -> None:
                 nonlocal finished
                 results[index] = self._delivered(bodies[index]())
+                self._caller.check(index)
                 self._finish(index)
                 finished += 1
 

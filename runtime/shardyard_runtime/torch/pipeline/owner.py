@@ -128,7 +128,7 @@ class Owner:
             with message.context.restored(), torch.autograd.set_multithreading_enabled(False):
                 structure, served = self._serve(message)
         except Exception as error:
-            self._refuse(source, message.step, message.call, error)
+            self._refuse(source, message.step, message.call, error, message.site)
             return
         if message.context.grad:
             self._served.setdefault(message.microbatch, {})[message.call] = served
@@ -159,6 +159,7 @@ class Owner:
                     f"{tuple(tensor.shape)}), but its caller is on another rank and would not see it. Let the module work "
                     f"on a clone, or keep it with its caller: smp.set_partition(module, ...) on {message.module!r}"
                 )
+        self._caller.check(message.microbatch)
         structure, outputs = flatten(result)
         return structure, _Served(sink, message.needs_grad, inputs, [settled(o) for o in outputs])
 
@@ -209,7 +210,7 @@ class Owner:
         if message.answer:
             self._post(source, BackwardDone(message.step, message.call, answers))
 
-    def _refuse(self, source: int, step: int, call: CallId, error: Exception) -> None:
+    def _refuse(self, source: int, step: int, call: CallId, error: Exception, site: str = "") -> None:
         if self.own_error is None and not getattr(error, "shardyard_follow_up", False):
             self.own_error = error
         failed = Failed(
@@ -217,6 +218,6 @@ class Owner:
             call,
             errors.portable(error),
             f"{type(error).__name__}: {error}",
-            f"on rank {self._caller.rank}:\n{errors.formatted(error)}",
+            f"on rank {self._caller.rank}{site and f', for the operation at {site}'}:\n{errors.formatted(error)}",
         )
         self._post(source, failed)

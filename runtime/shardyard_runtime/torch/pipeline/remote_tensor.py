@@ -7,7 +7,7 @@ goes to the bytes (shipping.py) or, where that cannot be or does not pay, fetche
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -37,6 +37,10 @@ class KeptTooLong(RuntimeError):
     """A tensor of a module on another rank was used after its microbatch was over."""
 
 
+class ChangedView(RuntimeError):
+    """A remote tensor that shares memory with another one was changed in place."""
+
+
 class Fetcher(Protocol):
     """What a remote tensor needs of the engine."""
 
@@ -51,10 +55,25 @@ class Fetcher(Protocol):
 
 @dataclass
 class Scope:
-    """The microbatch that values belong to."""
+    """The microbatch that values belong to.
+
+    ``aliased`` are those that share memory with others where they are, ``inlined`` those whose bytes came unasked.
+    """
 
     microbatch: int
     open: bool = True
+    aliased: list[Value] = field(default_factory=list)
+    inlined: list[Value] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Raises ChangedView when a copy that was fetched was changed, and its views would not show that."""
+        for value in self.aliased:
+            if value.changed:
+                raise ChangedView(
+                    f"a tensor of shape {value.ref.shape} that has views, or is one, and is held by rank "
+                    f"{value.ref.holder}, was changed in place: the others would not show it. Change a copy: "
+                    "tensor.clone()"
+                )
 
 
 class Value:
@@ -69,7 +88,10 @@ class Value:
         self.origin = origin  # the call and output that made it: fetched once, they are wanted the next time
         self.device = engine.device
         self.given: set[int] = set()  # ranks that it was sent to
+        self.used = False
         self._raw = raw
+        if raw is not None:
+            scope.inlined.append(self)
 
     @property
     def here(self) -> bool:
@@ -77,6 +99,7 @@ class Value:
 
     def raw(self) -> torch.Tensor:
         """The bytes, without autograd. Raises KeptTooLong."""
+        self.used = True
         if self._raw is None:
             self.check_open()
             self._raw = self.engine.fetch(self)
@@ -131,18 +154,23 @@ class RemoteTensor(torch.Tensor):
             if not isinstance(first, RemoteTensor) or first.local is None:
                 with torch._C.DisableTorchFunctionSubclass():
                     return func(*args, **kwargs)
-        args, kwargs = tree_map_only(RemoteTensor, current, (args, kwargs))
         remote = first_remote((args, kwargs))
+        if remote is not None:
+            remote.value.check_open()
+            args, kwargs = tree_map_only(RemoteTensor, current, (args, kwargs))
+            remote = first_remote((args, kwargs))
         if remote is not None:
             if func in _NEW and args and args[0] is remote:
                 blank = torch.empty((), dtype=remote.value.ref.dtype, device=remote.value.device)
                 args = (blank.expand(remote.value.ref.shape), *args[1:])
             else:
-                remote.value.check_open()
                 shipped = remote.value.engine.ship(func, args, kwargs)
                 if shipped is not NotImplemented:
                     return shipped
             args, kwargs = tree_map_only(RemoteTensor, fetched, (args, kwargs))
+            result = func(*args, **kwargs)
+            remote.value.scope.check()
+            return result
         return func(*args, **kwargs)
 
     @classmethod

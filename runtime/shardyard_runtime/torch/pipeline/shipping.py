@@ -1,6 +1,6 @@
 """Operations that go to the bytes: which may, where to, and what comes out.
 
-Only functions that draw no random numbers, make no views and change nothing in place may be shipped.
+Only functions that draw no random numbers and change nothing in place may be shipped.
 """
 
 from __future__ import annotations
@@ -31,11 +31,26 @@ _FUNCTIONAL = (
     "relu gelu silu elu leaky_relu softplus sigmoid tanh softmax log_softmax normalize cross_entropy nll_loss "
     "mse_loss l1_loss smooth_l1_loss huber_loss kl_div binary_cross_entropy binary_cross_entropy_with_logits"
 ).split()
+_VIEWS = (
+    "view reshape view_as reshape_as flatten unflatten ravel transpose permute movedim swapaxes swapdims t squeeze unsqueeze "
+    "expand expand_as broadcast_to narrow select chunk split tensor_split unbind contiguous to float double half "
+    "bfloat16 type_as"
+).split()
+_FUNCTION_VIEWS = (
+    "reshape flatten unflatten ravel transpose permute movedim swapaxes swapdims t squeeze unsqueeze broadcast_to narrow "
+    "select chunk split tensor_split unbind"
+).split()
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
     **{f"Tensor.{name}": getattr(torch.Tensor, name) for name in _METHODS},
     **{f"torch.{name}": getattr(torch, name) for name in _FUNCTIONS},
     **{f"functional.{name}": getattr(torch.nn.functional, name) for name in _FUNCTIONAL},
+    **{f"Tensor.{name}": getattr(torch.Tensor, name) for name in [*_VIEWS, "__getitem__", "clone"]},
+    **{f"torch.{name}": getattr(torch, name) for name in [*_FUNCTION_VIEWS, "clone"]},
+}
+# What these return may share memory with what they were given.
+ALIASING = {f"Tensor.{name}" for name in [*_VIEWS, "__getitem__"]} | {
+    f"torch.{name}" for name in _FUNCTION_VIEWS
 }
 _NAMES: dict[Any, str] = {}
 for _name, _function in OPERATIONS.items():
@@ -46,7 +61,15 @@ def name_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     """The name under which a function may be shipped, or None."""
     name = _NAMES.get(function)
     changes = kwargs.get("out") is not None or kwargs.get("inplace") or any(a is True for a in args[1:])
+    if name == "Tensor.__getitem__" and not _is_basic(args[1]):
+        return None
     return None if changes else name
+
+
+def _is_basic(index: Any) -> bool:
+    """True for an index that makes a view; with tensors or lists in it, shapes may depend on values."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is Ellipsis or type(p) in (int, slice) for p in parts)
 
 
 def destination(tensors: Sequence[torch.Tensor], here: int) -> int:
