@@ -122,8 +122,8 @@ def make_record(
 
 def _search_path(plan: rank_plan.RankPlan, first: str) -> list[str]:
     added = plan.environment.get("PYTHONPATH", "").split(os.pathsep)
-    start = os.getcwd() if "TORCHELASTIC_RUN_ID" not in os.environ else ""
-    rest = [path for path in sys.path if path != start]
+    # `python -m` puts the folder where it was started first: our private one.
+    rest = sys.path if getattr(sys.flags, "safe_path", False) else sys.path[1:]
     return list(dict.fromkeys(path for path in [first, *added, *rest] if path))
 
 

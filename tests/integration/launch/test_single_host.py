@@ -65,6 +65,15 @@ def test_an_error_without_errno_is_no_success(tmp_path: Path) -> None:
     assert not result.succeeded
 
 
+def test_a_failure_of_gloo_is_a_failure(tmp_path: Path) -> None:
+    words = "terminate called after throwing an instance of 'gloo::EnforceNotMet'"
+    result = launch(tmp_path, f"import os, sys; print({words!r}, file=sys.stderr, flush=True); os.abort()")
+    assert result.exit_code == 134
+    assert result.failure is not None
+    assert words in result.failure
+    assert not result.succeeded
+
+
 def test_the_failure_starts_with_the_cause_and_the_users_frames(tmp_path: Path) -> None:
     script = """
         import json

@@ -84,7 +84,7 @@ def variables(base: Path, given: dict[str, str]) -> dict[str, str]:
 
 
 def ours() -> list[str]:
-    return [sys.executable, "-m", "shardyard_runtime.launch"]
+    return [str(Path(sys.executable).with_name("train"))]
 
 
 def incumbent() -> list[str]:
