@@ -23,13 +23,17 @@ log = logging.getLogger(__name__)
 
 WHEELHOUSE = "SHARDYARD_WHEELHOUSE"
 _IN_IMAGE = Path("/opt/shardyard/wheelhouse")
+_OF_IMAGE = Path("/opt/shardyard/requirements.txt")  # what was installed when the image was built
 _LAST_LINES = 12
 
 
-def install_requirements(entry: EntryPoint, environ: Mapping[str, str] = os.environ) -> None:
+def install_requirements(
+    entry: EntryPoint, environ: Mapping[str, str] = os.environ, of_image: Path = _OF_IMAGE
+) -> None:
     """requirements.txt for every kind of entry point, and the package itself where there is a setup.py."""
     wanted = ["."] if entry.kind is Kind.PACKAGE else []
-    if (entry.code_dir / "requirements.txt").is_file():
+    listed = entry.code_dir / "requirements.txt"
+    if listed.is_file() and not _same(listed, of_image):
         wanted += ["-r", "requirements.txt"]
     if not wanted:
         return
@@ -73,6 +77,10 @@ def find_wheelhouse(code_dir: Path, environ: Mapping[str, str]) -> Path | None:
         raise LaunchError(f"{WHEELHOUSE} is {named!r}, and no such folder exists. Name a folder of wheels.")
     places = [Path(named)] if named else [code_dir / "wheelhouse", _IN_IMAGE]
     return next((place for place in places if place.is_dir()), None)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import processes
+from .errors import LaunchError
 from .host import Host
 from .logs import Pump
 from .outcome import exit_status
@@ -39,9 +40,16 @@ def run(
 ) -> End:
     """`whole_group`: a shell does not hand signals on to what it started, so all of them get it."""
     pipe = subprocess.PIPE
-    process = processes.start(
-        command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
-    )
+    try:
+        process = processes.start(
+            command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        )
+    except OSError as error:
+        raise LaunchError(
+            f"{command[0]!r} cannot be started: {error.strerror}. See that its first line names an interpreter of "
+            "this image, and that hyperparameters and variables are not larger than the system takes.",
+            exit_code=126,
+        ) from error
     assert process.stdout is not None
     assert process.stderr is not None
     pump = Pump()

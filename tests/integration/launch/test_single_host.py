@@ -292,6 +292,19 @@ def test_a_job_without_resourceconfig_runs(tmp_path: Path) -> None:
     assert result.out == b'["algo-1"] True\n'
 
 
+def test_a_command_that_cannot_start_is_named(tmp_path: Path) -> None:
+    result = launch(tmp_path, "#!/no/such/interpreter\n", "train.sh")
+    assert result.exit_code == 126
+    assert result.failure is not None
+    assert result.failure.startswith("'./train.sh' cannot be started: No such file or directory")
+
+
+def test_a_hyperparameter_larger_than_an_argument_may_be(tmp_path: Path) -> None:
+    script = "import os, sys; print(len(sys.argv[2]), len(os.environ['SM_HP_BIG']))"
+    result = launch(tmp_path, script, big="x" * 300_000)
+    assert (result.exit_code, result.out) == (0, b"300000 300000\n"), result.log[-2000:]
+
+
 def test_the_log_level_of_the_environment_counts(tmp_path: Path) -> None:
     quiet = launch(tmp_path / "a", "pass", environment={"SAGEMAKER_CONTAINER_LOG_LEVEL": "40"})
     assert quiet.err == b""

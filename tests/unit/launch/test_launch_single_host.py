@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shardyard_runtime.launch import codeartifact, s3
+from shardyard_runtime.launch import codeartifact, requirements, s3
 from shardyard_runtime.launch.config import read_config
+from shardyard_runtime.launch.entry import EntryPoint
 from shardyard_runtime.launch.errors import LaunchError
 from shardyard_runtime.launch.failure import from_last_words
 from shardyard_runtime.launch.intermediate import warn_if_wanted
@@ -139,6 +140,23 @@ def test_names_are_waited_for_until_they_are_known() -> None:
 def test_neurons_of_the_type_that_the_tool_counts_wrongly() -> None:
     assert neuron_count("ml.trn2.48xlarge") == 64
     assert neuron_count("ml.m5.large") == 0
+
+
+def test_what_the_image_has_installed_is_not_installed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(requirements, "_run", lambda command, *_: (ran.append(command), (0, ""))[1])
+    for folder in ("code", "image"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "requirements.txt").write_text("x==1\n")
+    entry = EntryPoint(tmp_path / "code", "train.py")
+    of_image = tmp_path / "image" / "requirements.txt"
+    requirements.install_requirements(entry, {}, of_image)
+    assert not ran
+    of_image.write_text("x==2\n")
+    requirements.install_requirements(entry, {}, of_image)
+    assert ran[0][-2:] == ["-r", "requirements.txt"]
 
 
 class CodeArtifact:
