@@ -33,6 +33,8 @@ def agreed(model: DistributedModel, trial: Trial | None) -> Decision:
     live = state.live
     members = live.placement.group(Group.WORLD if state.cfg.ddp else Group.MP, live.rank)
     if live.rank != members[0]:
+        if live.engine.leads:
+            _trace(model, trial)  # a forward may hold a collective of the replicas, which all have to enter
         # A key of its own: objects that the script sent earlier stay in their order.
         heard: Decision | str = live.transport.receive(members[0], _KEY)
         if isinstance(heard, str):
@@ -69,21 +71,17 @@ def _decide(model: DistributedModel, trial: Trial | None) -> Decision:
 
 def _trace(model: DistributedModel, trial: Trial | None) -> tuple[Trace | None, str]:
     """The trace where it is wanted and works, and how the decision then comes about."""
-    counts = "parameter counts"
-    if trial is None or state.live.placement.pp_size == 1:
-        return None, counts
-    if state.cfg.skip_tracing:
-        return None, f"{counts} (skip_tracing)"
+    cfg = state.cfg
+    if trial is None or not cfg.auto_partition or cfg.load_partition or state.live.placement.pp_size == 1:
+        return None, "parameter counts"
+    if cfg.skip_tracing:
+        return None, "parameter counts (skip_tracing)"
     device = state.live.device if model.trace_device == "gpu" else torch.device("cpu")
     try:
         found = trace(model, trial, device, model.trace_execution_times, model.trace_memory_usage)
     except TraceFailed as error:
-        log.warning(
-            "the model could not be traced and is partitioned by parameter counts: %s. skip_tracing = true does "
-            "that without a trace",
-            error,
-        )
-        return None, counts
+        log.warning("the model could not be traced and is partitioned by parameter counts: %s", error)
+        return None, "parameter counts"
     time = "execution times" if found.timed else "operations counted"
     return found, f"a trace on {found.kind}, {time}"
 

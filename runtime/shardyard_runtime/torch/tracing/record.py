@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_flatten
 
 # What a float32 device computes (FLOP) while it moves one byte to or from its memory: 8 to 20 on CPUs and GPUs.
 FLOP_A_BYTE = 10.0
@@ -60,7 +60,7 @@ class Trace:
 
 def tensors_in(value: Any) -> Iterator[torch.Tensor]:
     """Tensors in nested tuples, lists, dicts and objects that torch knows how to take apart."""
-    return (leaf for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor))
+    return (leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, torch.Tensor))
 
 
 def shapes_in(value: Any) -> tuple[TensorShape, ...]:

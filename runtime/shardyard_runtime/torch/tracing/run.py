@@ -38,22 +38,37 @@ def is_tracing() -> bool:
 def trace(wrapper: DistributedModel, trial: Trial, device: torch.device, times: bool, memory: bool) -> Trace:
     """The modules' order, shapes and costs in one microbatch.
 
-    Without ``times`` it runs on the meta device, which computes nothing, and for real only where the model
-    needs values; then the user's function has run twice, each time up to ``model.backward``. Raises TraceFailed.
+    Without ``times`` it runs on the meta device, which computes nothing, and on ``device`` only where the model
+    needs values; with ``times`` on ``device`` twice, the first time to warm up. In both cases the user's function
+    has run twice, each time up to ``model.backward``. A device without room for the whole model gives way to the
+    CPU. Raises TraceFailed.
     """
     found: Trace | None = None
-    if not times:
-        # Any operation may lack a meta kernel or need values, and each says so in its own way.
-        with contextlib.suppress(Exception):
+    # Any operation may lack a meta kernel or need values, and each says so in its own way.
+    with contextlib.suppress(Exception):
+        if times:
+            _once(wrapper, trial, device, real_on(device), False, memory)
+        else:
             found = _once(wrapper, trial, torch.device("meta"), on_meta, False, memory)
     if found is None:
-        try:
-            found = _once(wrapper, trial, device, real_on(device), times, memory)
-        except Exception as error:
-            raise TraceFailed(f"{type(error).__name__}: {error}") from error
+        found = _for_real(wrapper, trial, device, times, memory)
     if not found.records:
         raise TraceFailed("the step function did not call the model")
     return found
+
+
+def _for_real(
+    wrapper: DistributedModel, trial: Trial, device: torch.device, times: bool, memory: bool
+) -> Trace:
+    try:
+        return _once(wrapper, trial, device, real_on(device), times, memory)
+    except torch.cuda.OutOfMemoryError as error:
+        failed: Exception = error
+    except Exception as error:
+        raise TraceFailed(f"{type(error).__name__}: {error}") from error
+    if device.type == "cpu":
+        raise TraceFailed(f"{type(failed).__name__}: {failed}") from failed
+    return _for_real(wrapper, trial, torch.device("cpu"), times, memory)
 
 
 def _once(

@@ -41,9 +41,10 @@ def replace(root: nn.Module, copy: Copy, keep: Callable[[nn.Parameter], bool]) -
         if not isinstance(tensor, torch.Tensor):
             return tensor
         if id(tensor) not in known:
-            known[id(tensor)] = _replaced(tensor, copy, keep)
+            made = _replaced(tensor, copy, keep)
+            known[id(tensor)] = known[id(made)] = made
             if isinstance(tensor, nn.Parameter):
-                real[id(known[id(tensor)])] = id(tensor)
+                real[id(made)] = id(tensor)
         return known[id(tensor)]
 
     for module in root.modules():
