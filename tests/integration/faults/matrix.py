@@ -249,6 +249,32 @@ FAULTS = [
         options={"files": {"algo-1": {"input/config/inputdataconfig.json": "[]]"}}},
     ),
     Fault(
+        "an mpirun that starts nothing",
+        WAIT,
+        3,
+        r"mpirun ended with exit code 3:\nout of order",
+        options={
+            "files": {
+                "algo-1": {"code/mpirun": '#!/bin/sh\necho "(Open MPI) 4.1"; echo out of order >&2; exit 3\n'}
+            },
+            "environment": {"PATH": "/opt/ml/code:/opt/shardyard/bin:/opt/venv/bin:/usr/bin:/bin"},
+        },
+    ),
+    Fault(
+        "a shell script that fails",
+        "",
+        9,
+        r"rank 2 on algo-2: ended with exit code 9\n",
+        options={
+            "environment": {"SAGEMAKER_PROGRAM": "go.sh"},
+            "files": {
+                host: {"code/go.sh": '#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = 2 ] && exit 9\nsleep 120\n'}
+                for host in ("algo-1", "algo-2")
+            },
+        },
+    ),
+    Fault("no fault at all", "fault()", 0, "$"),
+    Fault(
         "an ssh server that does not start",
         WAIT,
         2,

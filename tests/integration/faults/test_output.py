@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import pytest
@@ -50,8 +49,11 @@ def test_binary_and_very_long_lines(new_container_job: NewContainerJob) -> None:
 
 
 def test_much_output(new_container_job: NewContainerJob) -> None:
-    """64 MB; `make soak-launch` sends 1 GB."""
-    megabytes = int(os.environ.get("SHARDYARD_SOAK_MEGABYTES", "64"))
+    send_much(new_container_job, megabytes=64)
+
+
+def send_much(new_container_job: NewContainerJob, megabytes: int) -> None:
+    """`make soak-launch` sends 1 GB."""
     lines = megabytes * 1000 // 4
     job = new_container_job(MANY.replace("LINES", str(lines)), keep_log=False)
     job.start()

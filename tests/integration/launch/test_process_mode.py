@@ -101,6 +101,34 @@ def test_a_follow_up_is_not_the_cause(new_job: NewJob) -> None:
     assert result.failures[0] == result.failures[1]
 
 
+def test_a_code_given_to_mpi_abort_is_the_jobs(new_job: NewJob) -> None:
+    script = """
+        from mpi4py import MPI
+        MPI.COMM_WORLD.Barrier()
+        if MPI.COMM_WORLD.rank == 2:
+            MPI.COMM_WORLD.Abort(5)
+        MPI.COMM_WORLD.Barrier()
+    """
+    result = new_job(script).run()
+    assert result.exit_codes == [5, 5], result.logs
+    assert result.failures[0].startswith("rank 2 on algo-2: "), result.failures
+
+
+def test_the_rank_that_crashed_is_named_not_the_one_that_missed_it(new_job: NewJob) -> None:
+    """Open MPI 5 reports the peer that finds its connection closed."""
+    script = """
+        import os, signal
+        from mpi4py import MPI
+        MPI.COMM_WORLD.Barrier()
+        if MPI.COMM_WORLD.rank == 3:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        MPI.COMM_WORLD.Barrier()
+    """
+    result = new_job(script).run()
+    assert result.exit_codes == [139, 139], result.logs
+    assert result.failures[0].startswith("rank 3 on algo-2: ended by signal 11 (SIGSEGV)"), result.failures
+
+
 def test_a_killed_rank_is_named(new_job: NewJob) -> None:
     script = """
         import os, signal
@@ -198,6 +226,7 @@ def test_options_of_the_user_reach_mpirun(new_job: NewJob) -> None:
     result = new_job(script, hyperparameters={"sagemaker_mpi_custom_mpi_options": options}).run()
     assert result.exit_codes == [0, 0], result.logs
     assert result.logs[0].count("GREETING is hello world WARN") == 4
+    assert "warning: custom_mpi_options says again what holds anyway: `--mca pml ob1`" in result.logs[0]
     refused = '"--hostfile mine"'
     job = Job(result.root / "again", script, hyperparameters={"sagemaker_mpi_custom_mpi_options": refused})
     result = job.run()
