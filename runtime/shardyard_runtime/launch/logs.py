@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import IO
@@ -46,9 +47,8 @@ def retag(line: str, host_of: Callable[[int], str], separator: str = "") -> str:
     return f"[{job},mpirank:{rank},{host_of(rank)}]<{stream}>:{line[found.end() :].removeprefix(separator)}"
 
 
-def lines(source: IO[bytes]) -> Iterator[bytes]:
-    """Pieces that end where a line or a progress bar's redraw ends; together they are what was written."""
-    held = bytearray()
+def lines(source: IO[bytes], held: bytearray) -> Iterator[bytes]:
+    """Pieces that end where a line or a progress bar's redraw ends. The start of the next one lies in `held`."""
     while chunk := source.read1(_CHUNK):  # type: ignore[attr-defined]
         held += chunk
         end = len(held) if len(held) > _LONGEST else max(held.rfind(b"\n"), held.rfind(b"\r")) + 1
@@ -57,6 +57,7 @@ def lines(source: IO[bytes]) -> Iterator[bytes]:
             del held[:end]
     if held:
         yield bytes(held)
+        held.clear()
 
 
 class Pump:
@@ -64,26 +65,45 @@ class Pump:
 
     def __init__(self, remember: int = 1 << 16) -> None:
         self._threads: list[threading.Thread] = []
+        self._held: list[tuple[bytearray, IO[str]]] = []
         self._tail = bytearray()
         self._remember = remember
+        self._writing: set[int] = set()
+        self._heard = 0.0
 
     def follow(self, source: IO[bytes], target: IO[str], *, remember: bool = False) -> None:
-        thread = threading.Thread(target=self._copy, args=(source, target, remember), daemon=True)
+        self._held.append((bytearray(), target))
+        given = (source, target, self._held[-1][0], remember)
+        thread = threading.Thread(target=self._copy, args=given, daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def finish(self, timeout: float = 5.0) -> str:
-        """Waits for the streams' end; returns the last words. A daemon that the child left may hold them open."""
+    def wait(self, timeout: float) -> None:
+        """Until the streams end: with the last process that holds them."""
+        deadline = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def finish(self, silence: float = 0.5) -> str:
+        """Takes what is still on its way and returns the last words. A daemon may hold the streams open for ever."""
+        self._heard = time.monotonic()
+        for thread in self._threads:
+            while thread.is_alive() and (self._writing or time.monotonic() - self._heard < silence):
+                thread.join(silence / 10)
+        for thread, (held, target) in zip(self._threads, self._held, strict=True):
+            if thread.is_alive() and held:
+                write(bytes(held), target)
         return self._tail.decode("utf-8", errors="replace")
 
-    def _copy(self, source: IO[bytes], target: IO[str], remember: bool) -> None:
-        for piece in lines(source):
+    def _copy(self, source: IO[bytes], target: IO[str], held: bytearray, remember: bool) -> None:
+        for piece in lines(source, held):
+            self._writing.add(threading.get_ident())
             if remember:
                 self._tail += piece
                 del self._tail[: -self._remember]
             write(piece, target)
+            self._heard = time.monotonic()
+            self._writing.discard(threading.get_ident())
 
 
 class LogPump:

@@ -74,7 +74,7 @@ def run(
                 on_stop(payload)
             _send(process, payload, whole_group)
     if received and whole_group:
-        pump.finish(max(0.0, deadline - time.monotonic()))  # the streams end with the last of the group
+        pump.wait(max(0.0, deadline - time.monotonic()))  # the streams end with the last of the group
     processes.end(process, grace=0)
     code = exit_status(process.returncode)
     if not received:

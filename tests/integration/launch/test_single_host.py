@@ -168,6 +168,17 @@ def test_output_is_lossless(tmp_path: Path) -> None:
     assert b"no newline" in result.err
 
 
+def test_a_daemon_that_holds_the_output_does_not_hold_the_job(tmp_path: Path) -> None:
+    script = """
+        import subprocess, sys, time
+        subprocess.Popen(["sleep", "30"], start_new_session=True)
+        print("last", time.monotonic(), end=" ")
+    """
+    result = launch(tmp_path, script)
+    assert result.exit_code == 0
+    assert time.monotonic() - float(result.out.split()[1]) < 5
+
+
 def test_lines_come_as_they_are_printed(tmp_path: Path) -> None:
     script = """
         import sys, time

@@ -69,7 +69,7 @@ class Source:
 
 @given(st.lists(st.binary(max_size=60)))
 def test_lines_lose_nothing_and_end_where_lines_end(chunks: list[bytes]) -> None:
-    pieces = list(lines(Source(list(chunks))))  # type: ignore[arg-type]
+    pieces = list(lines(Source(list(chunks)), bytearray()))  # type: ignore[arg-type]
     assert b"".join(pieces) == b"".join(chunks)
     assert all(piece.endswith((b"\n", b"\r")) for piece in pieces[:-1])
 
