@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -12,6 +13,12 @@ def data_dir(name: str) -> Path:
     """The folder ``templates`` or ``dockerfiles``: package data, or the checkout's when editable."""
     installed = _PACKAGE / "_data" / name
     return installed if installed.is_dir() else _CHECKOUT / name
+
+
+def cache_dir() -> Path:
+    """What can be made again, and takes time to make."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "shardyard")
+    return Path(os.environ.get("SHARDYARD_CACHE") or home).expanduser()
 
 
 def runtime_source() -> Path | None:

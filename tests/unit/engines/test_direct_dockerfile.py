@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardyard.engines.direct.build import Builder
@@ -118,11 +118,13 @@ def test_pip_lines_of_the_template() -> None:
     assert again.requirements == ["a>=1,<2", "b[c]==3", 'd; python_version<"4"']
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=1000), max_size=40))
 def test_a_quoted_value_arrives_as_it_was(value: str) -> None:
     assert pairs(f"X={quoted(value)}", {"x": "expanded"}) == {"X": value}
 
 
+@settings(deadline=None)
 @given(st.text(max_size=100))
 def test_any_line_is_split_or_refused(text: str) -> None:
     try:

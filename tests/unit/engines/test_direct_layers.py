@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from shardyard.engines.direct import layers
@@ -54,6 +54,7 @@ def written(stream: io.BytesIO) -> bytes:
     return out.getvalue()
 
 
+@settings(deadline=None)
 @given(TREE, st.randoms(), st.integers(0, 2**31), st.integers(0, 2**16))
 def test_bytes_depend_on_contents_alone(tree: dict, random, time: int, owner: int) -> None:  # type: ignore[no-untyped-def, type-arg]
     order = list(range(len(tree)))
@@ -63,6 +64,7 @@ def test_bytes_depend_on_contents_alone(tree: dict, random, time: int, owner: in
     assert written(io.BytesIO(first)) == first
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "\0", ".wh.x"]), min_size=1, max_size=4))
 def test_unsafe_names_are_refused(parts: list[str]) -> None:
     assume(set(parts) != {"a"})
@@ -96,6 +98,7 @@ def test_a_removed_path_is_a_whiteout() -> None:
         assert [one for one in made.getnames() if ".wh." in one] == [".wh.top", "usr/lib/.wh.old"]
 
 
+@settings(deadline=None, max_examples=30)
 @given(st.dictionaries(NAME, st.binary(max_size=3000), min_size=1, max_size=5))
 def test_the_code_archive_passes_through_unchanged(files: dict[str, bytes]) -> None:
     """The code layer is the docker engine's: ADD code.tar gives the archive's own diff_id."""

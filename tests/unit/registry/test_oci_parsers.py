@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shardyard.errors import ProjectError, RemoteError
@@ -20,6 +20,7 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(TOKEN, st.dictionaries(TOKEN.map(str.lower), VALUE, min_size=1, max_size=4)), max_size=3
@@ -35,6 +36,7 @@ def test_challenges_are_read_as_written(written: list[tuple[str, dict[str, str]]
     ]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_challenge_is_survived(header: str) -> None:
     challenges(header)
@@ -45,6 +47,7 @@ def test_a_bearer_challenge_without_quotes() -> None:
     assert found.parameters == {"realm": "https://a/b?c=1", "service": "x", "scope": "repository:a:pull,push"}
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**15), st.integers(0, 10**9), st.one_of(st.none(), st.integers(1, 10**9)))
 def test_ranges_are_read_as_written(first: int, more: int, rest: int | None) -> None:
     last = first + more
@@ -54,6 +57,7 @@ def test_ranges_are_read_as_written(first: int, more: int, rest: int | None) -> 
     assert (found.first, found.last, found.total) == (first, last, total)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_range_is_survived(header: str) -> None:
     found = content_range(header)
@@ -65,6 +69,7 @@ def test_a_range_that_makes_no_sense(header: str) -> None:
     assert content_range(header) is None
 
 
+@settings(deadline=None)
 @given(st.one_of(st.none(), st.text(max_size=20)))
 def test_any_retry_after_is_survived(header: str | None) -> None:
     wait = retry_after(header)
@@ -80,6 +85,7 @@ DIGESTS = st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True)
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 
 
+@settings(deadline=None)
 @given(
     HOSTS, st.lists(PART, min_size=1, max_size=4), st.one_of(st.none(), TAGS), st.one_of(st.none(), DIGESTS)
 )
@@ -92,6 +98,7 @@ def test_references_are_read_as_written(
     assert parse(str(expected)) == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_reference_is_read_or_refused(text: str) -> None:
     try:
@@ -121,6 +128,7 @@ def test_no_references(text: str) -> None:
         parse(text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_manifest_is_read_or_refused(raw: bytes) -> None:
     said(raw)

@@ -54,5 +54,6 @@ def open_target(engine: Engine, project: Project) -> Opened:
         else RegistryReader(credentials)
     )
     reader.sign_in()
-    ecr.ensure_repository(repository)
+    if not reader.exists:
+        ecr.ensure_repository(repository)
     return Opened(ecr, credentials, target, reader)

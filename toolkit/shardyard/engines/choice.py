@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from shardyard.engines.base import Credentials, Engine, Listener
-from shardyard.project.model import Project
-from shardyard.registry.publish import Reader
+
+if TYPE_CHECKING:
+    from shardyard.project.model import Project
+    from shardyard.registry.publish import Reader
 
 Renew = Callable[[], Credentials]
 

@@ -6,9 +6,12 @@ checkout, a wheel and an installed runtime give the same bytes.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import tempfile
 import zipfile
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,7 +19,7 @@ from typing import BinaryIO
 
 from shardyard.errors import MissingError
 from shardyard.image.tarball import Writer
-from shardyard.paths import packaged_wheels, runtime_source
+from shardyard.paths import cache_dir, packaged_wheels, runtime_source
 from shardyard.project.model import Project
 
 HOME = "opt/shardyard"
@@ -36,7 +39,7 @@ def files() -> dict[str, bytes]:
     source = runtime_source()
     wheels = packaged_wheels()
     if source is not None:
-        found = _unzipped(build(source))
+        found = _unzipped(_kept(source))
     elif wheels:
         found = _unzipped(wheels[-1].read_bytes())
     else:
@@ -49,6 +52,26 @@ def _belongs(name: str) -> bool:
     if top.endswith(".dist-info"):
         return rest.startswith("licenses/")
     return top in ("shardyard_runtime", "smdistributed") and not name.endswith(".pyc")
+
+
+def _kept(source: Path) -> bytes:
+    """The wheel of this very source tree: building it takes a fifth of a second, which every edit of a
+    script would wait for. A cache that cannot be written to is none."""
+    files = sorted(path for path in source.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    facts = [f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in files]
+    key = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
+    file = cache_dir() / "runtime" / f"{key}.whl"
+    with suppress(OSError):
+        return file.read_bytes()
+    wheel = build(source)
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for old in file.parent.glob("*.whl"):
+            old.unlink()
+        half = file.with_suffix(f".{os.getpid()}")
+        half.write_bytes(wheel)
+        half.replace(file)
+    return wheel
 
 
 def build(source: Path) -> bytes:

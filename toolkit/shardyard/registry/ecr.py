@@ -1,4 +1,4 @@
-"""ECR's control plane, through boto3."""
+"""ECR's control plane, through botocore alone: all of boto3 would take a tenth of a second more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
+import botocore.session
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -50,9 +50,9 @@ class Ecr:
 
     def __init__(self, region: str | None, account: str | None = None) -> None:
         with explained("reach ECR"):
-            self._session = boto3.Session(region_name=region)
-            self._client: Any = self._session.client("ecr")
-        self.region: str = self._session.region_name
+            self._session = botocore.session.get_session()
+            self._client: Any = self._session.create_client("ecr", region_name=region)
+        self.region: str = self._client.meta.region_name
         self._account = account
 
     @property
@@ -60,7 +60,11 @@ class Ecr:
         """The configured account, else the one that the credentials belong to."""
         if self._account is None:
             with explained("find the AWS account of these credentials"):
-                self._account = str(self._session.client("sts").get_caller_identity()["Account"])
+                self._account = str(
+                    self._session.create_client("sts", region_name=self.region).get_caller_identity()[
+                        "Account"
+                    ]
+                )
         return self._account
 
     def sign_in(self) -> Credentials:

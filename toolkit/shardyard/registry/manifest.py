@@ -46,6 +46,8 @@ class Manifest:
 class RegistryReader:
     """Reads manifests with basic authentication over https."""
 
+    exists = False
+
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         context = ssl.create_default_context(cafile=ca_bundle())

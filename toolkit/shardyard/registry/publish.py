@@ -51,7 +51,9 @@ class Publisher(Protocol):
 
 
 class Reader(Protocol):
-    """What a registry holds."""
+    """What a registry holds. `exists`: the repository is known to be there."""
+
+    exists: bool
 
     def sign_in(self) -> None: ...
 

@@ -123,7 +123,8 @@ class DirectEngine:
         """Reads the target's repository, over the connections of the push; `renew` signs in to it anew."""
         host = parse_reference(target).host
         self._signed[host] = Authorized(self._http, host, renew, credentials)
-        return KeptReader(self._destination(target, credentials).repository)
+        to = self._destination(target, credentials)
+        return KeptReader(to.repository, to.previous is not None)
 
     def target_python(self, base: Record, env: dict[str, str]) -> TargetPython:
         """The base's Python; found once a base, by a look into layers that nobody has looked into yet."""

@@ -10,8 +10,8 @@ from shardyard.registry.oci.client import Repository
 class KeptReader:
     """Reads as RegistryReader does."""
 
-    def __init__(self, repository: Repository) -> None:
-        self._repository = repository
+    def __init__(self, repository: Repository, exists: bool) -> None:
+        self._repository, self.exists = repository, exists
 
     def sign_in(self) -> None:
         """Nothing to do: what reached the repository has signed in."""

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shardyard.engines.direct import layers, packages, resolve
+from shardyard.engines.direct import layers
 from shardyard.engines.direct.build import WAY_OUT, Builder, shortened
 from shardyard.engines.direct.store import Layer
 from shardyard.engines.direct.target_python import TargetPython
@@ -100,6 +100,8 @@ class RunLines:
         return self.target()  # type: ignore[operator, no-any-return]
 
     def _install(self, builder: Builder, asked: PipInstall) -> Layer | None:
+        from shardyard.engines.direct import packages, resolve  # late: most builds install nothing
+
         with tempfile.TemporaryDirectory() as folder:
             here = Path(folder)
             files = [

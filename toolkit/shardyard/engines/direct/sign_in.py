@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 from shardyard.engines.base import Credentials
-from shardyard.registry.ecr import Ecr
 from shardyard.registry.oci.reference import DOCKER_HUB
 from shardyard.registry.token import parse_host
 
@@ -18,6 +17,8 @@ def sign_in(host: str) -> Credentials | None:
     """Credentials of a registry, asked for anew each time; None: everyone may read there."""
     place = parse_host(host)
     if place is not None:
+        from shardyard.registry.ecr import Ecr
+
         return Ecr(place.region, place.account).sign_in()
     key = _HUB_KEY if host == DOCKER_HUB else host
     if not _knows_logins():

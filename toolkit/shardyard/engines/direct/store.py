@@ -13,16 +13,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from shardyard.paths import cache_dir
 from shardyard.registry.oci.manifests import Descriptor, ImageManifest, digest_of
 
 _KEEP_S = 3600.0  # another build may be about to name a blob that no image names yet
-
-
-def default_folder() -> Path:
-    cache = os.environ.get("SHARDYARD_CACHE") or Path(
-        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "shardyard"
-    )
-    return Path(cache).expanduser() / "direct"
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,7 @@ class Store:
     """A folder of documents and blobs. Every file appears whole or not at all."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or default_folder()
+        self.folder = folder or cache_dir() / "direct"
 
     def blob_path(self, digest: str) -> Path:
         return self.folder / "blobs" / digest.replace(":", "-")
