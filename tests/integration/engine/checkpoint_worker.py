@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,12 @@ def equality(name: str, folder: Path, whole: Path) -> None:
     trains_on(name, folder, expected, "full", tag="full.pt", partial=False)
 
     decided = auto.assign
-    auto.assign = lambda root, n: {path: n - 1 - owner for path, owner in decided(root, n).items()}
+
+    def turned_round(root: nn.Module, n: int, *others: Any) -> Any:
+        found = decided(root, n, *others)
+        return replace(found, owner={path: n - 1 - owner for path, owner in found.owner.items()})
+
+    auto.assign = turned_round
     trains_on(name, folder, expected, "repartitioned", tag="three")
     auto.assign = decided
 

@@ -110,12 +110,14 @@ def full_files(target: Target) -> dict[str, Path]:
 
 def partials(folder: Path) -> dict[str, int]:
     """Tags of the partial checkpoints and the numbers of their saves, the last one in front."""
-    found = {}
+    found: dict[str, int] = {}
     for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
-            made = manifest(entry)
-            if made is not None:
-                found[entry.name.removesuffix(SUFFIX)] = made["number"]
+        hidden = entry.name.startswith(".")
+        name = entry.name[1:].removesuffix(COMPLETE) if hidden else entry.name
+        made = manifest(entry) if name.endswith(SUFFIX) and hidden == entry.name.endswith(COMPLETE) else None
+        if made is not None:
+            tag = name.removesuffix(SUFFIX)
+            found[tag] = max(made["number"], found.get(tag, 0))
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

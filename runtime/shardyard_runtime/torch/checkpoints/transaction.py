@@ -70,10 +70,9 @@ def _settle(complete: Path) -> None:
     if made is not None and made["partial"]:
         place = complete.with_name(complete.name[1:].removesuffix(layout.COMPLETE))
         if place.exists():
-            _set_aside(place)
+            shutil.rmtree(place)  # readers have gone to the complete one
         os.rename(complete, place)
         durable.sync_folder(place.parent)
-        shutil.rmtree(_aside(place), ignore_errors=True)
         return
     if made is not None:
         target = Target(complete.parent, complete.name[1:].removesuffix(layout.COMPLETE), partial=False)
@@ -86,16 +85,8 @@ def _settle(complete: Path) -> None:
     shutil.rmtree(complete)
 
 
-def _aside(place: Path) -> Path:
-    return place.with_name(f".{place.name}{layout.OLD}")
-
-
-def _set_aside(place: Path) -> None:
-    shutil.rmtree(_aside(place), ignore_errors=True)
-    os.rename(place, _aside(place))
-
-
 def _remove(place: Path) -> None:
     """A folder that is being removed must not look like a checkpoint."""
-    _set_aside(place)
-    shutil.rmtree(_aside(place))
+    aside = place.with_name(f".{place.name}{layout.OLD}")
+    os.rename(place, aside)
+    shutil.rmtree(aside)
