@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterable
 
 import docker
+
 from benchmarks.launch import image
 from benchmarks.launch.measure import INCUMBENT, OURS, Timing, run
-
 from tests.testbed import base, lifecycle, requirements
 from tests.testbed.settings import load
 

@@ -10,7 +10,7 @@ _CHECKOUT = _PACKAGE.parents[1]
 
 
 def data_dir(name: str) -> Path:
-    """The folder ``templates`` or ``dockerfiles``: package data, or the checkout's when editable."""
+    """A folder of data, ``templates``: package data, or the checkout's when editable."""
     installed = _PACKAGE / "_data" / name
     return installed if installed.is_dir() else _CHECKOUT / name
 
@@ -22,11 +22,6 @@ def cache_dir() -> Path:
 
 
 def runtime_source() -> Path | None:
-    """The runtime's source tree in a checkout; None when installed (the wheel is package data then)."""
+    """The runtime's source tree in a checkout; None when it is installed as a package of its own."""
     source = _CHECKOUT / "runtime"
     return source if (source / "pyproject.toml").is_file() else None
-
-
-def packaged_wheels() -> list[Path]:
-    """The runtime's wheel as package data, when there is one."""
-    return sorted((_PACKAGE / "_data" / "wheels").glob("shardyard_runtime-*.whl"))

@@ -15,15 +15,13 @@ import typer
 
 from tests.integration.toolkit.inside import ROOT
 
-PARTS = ("toolkit", "runtime", "templates", "dockerfiles", "pyproject.toml", "README.md", "LICENSE")
+PARTS = ("toolkit", "runtime", "templates", "pyproject.toml", "README.md", "LICENSE")
 CONTEXT = """
 import hashlib, io, shardyard, sys
 from shardyard.image import context
-from shardyard.paths import data_dir
 out = io.BytesIO()
 context.write(shardyard.load("made"), out)
 print(hashlib.sha256(out.getvalue()).hexdigest())
-print(sorted(path.name for path in data_dir("dockerfiles").iterdir()))
 print(shardyard.__file__, file=sys.stderr)
 """
 

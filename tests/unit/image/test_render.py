@@ -56,14 +56,14 @@ def test_bytes_do_not_depend_on_the_hash_seed(folder: Path, tmp_path_factory: py
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from shardyard.image import context, runtime_wheel\n"
+        "from shardyard.image import context, runtime_tar\n"
         "from shardyard.project.load import load\n"
-        "runtime_wheel.runtime_source = lambda: Path(sys.argv[2])\n"
+        "runtime_tar.runtime_source = lambda: Path(sys.argv[2])\n"
         "context.write(load(sys.argv[1]), sys.stdout.buffer)\n"
     )
     source = runtime_source()
     if source is None:
-        pytest.skip("the runtime's wheel is built in a checkout only")
+        pytest.skip("the runtime's sources are in a checkout only")
     runtime = shutil.copytree(source, tmp_path_factory.mktemp("copy") / "runtime")
     made = {
         subprocess.run(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from shardyard.errors import ProjectError
-from shardyard.image import code_tar, runtime_wheel
+from shardyard.image import code_tar, runtime_tar
 from shardyard.image.render import render
 from shardyard.image.tarball import Writer
 from shardyard.project.findings import Finding
@@ -28,7 +28,7 @@ def write(project: Project, out: BinaryIO) -> None:
         writer.directory("wheelhouse")
         for wheel in sorted(_existing(project, "wheelhouse", image.wheelhouse).glob("*.whl")):
             writer.file(f"wheelhouse/{wheel.name}", wheel)
-    _archive(writer, "runtime.tar", lambda file: runtime_wheel.write(project, file))
+    _archive(writer, "runtime.tar", lambda file: runtime_tar.write(project, file))
     _archive(writer, "code.tar", lambda file: code_tar.write(project, file))
     writer.end()
 

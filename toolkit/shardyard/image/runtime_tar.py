@@ -1,0 +1,73 @@
+"""The runtime that goes into the image: its packages and licence, laid out under /opt/shardyard.
+
+Packages' metadata stays out: pip rewrites it, and it names the tool that built the wheel. So a checkout, a wheel and
+an installed runtime give the same bytes.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from shardyard.errors import MissingError
+from shardyard.image.tarball import Writer
+from shardyard.paths import runtime_source
+from shardyard.project.model import Project
+
+HOME = "opt/shardyard"
+_PACKAGES = ("shardyard_runtime", "smdistributed")
+_TRAIN = b"""#!/usr/bin/env python3
+import sys
+
+sys.path.insert(0, "/opt/shardyard/lib")
+from shardyard_runtime.launch.main import main
+
+sys.exit(main())
+"""
+
+
+@cache
+def files() -> dict[str, bytes]:
+    """Path below /opt/shardyard to content, of a checkout's runtime or of the one that is installed."""
+    source = runtime_source()
+    return _installed() if source is None else _checked_out(source)
+
+
+def write(project: Project, out: BinaryIO) -> None:
+    """An archive of the runtime; ``smdistributed`` is left out where the image's own is to be used."""
+    writer = Writer(out)
+    writer.data(f"{HOME}/bin/train", _TRAIN, executable=True)
+    for name, content in sorted(files().items()):
+        if project.image.runtime == "bundled" or not name.startswith("lib/smdistributed/"):
+            writer.data(f"{HOME}/{name}", content)
+    writer.end()
+
+
+def _checked_out(source: Path) -> dict[str, bytes]:
+    found = {"LICENSE": (source / "LICENSE").read_bytes()}
+    for package in _PACKAGES:
+        for path in (source / package).rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                found[f"lib/{path.relative_to(source).as_posix()}"] = path.read_bytes()
+    return found
+
+
+def _installed() -> dict[str, bytes]:
+    try:
+        listed = metadata.files("shardyard-runtime") or []
+    except metadata.PackageNotFoundError:
+        listed = []
+    found = {}
+    for one in listed:
+        name = PurePosixPath(one.as_posix())
+        if name.parts[0] in _PACKAGES and name.suffix != ".pyc":
+            found[f"lib/{name}"] = one.read_binary()
+        elif name.parts[-2:] == ("licenses", "LICENSE"):
+            found["LICENSE"] = one.read_binary()
+    if not any(name.startswith("lib/") for name in found):
+        raise MissingError(
+            "the runtime is not installed here. Type: pip install --force-reinstall shardyard-runtime"
+        )
+    return found
