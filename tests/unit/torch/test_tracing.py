@@ -24,9 +24,6 @@ class Wrapper(nn.Module):
         super().__init__()
         self.module = module
 
-    def get_module(self) -> nn.Module:
-        return self.module
-
     def forward(self, *_: Any) -> Any:
         raise AssertionError("outside a step")
 
@@ -47,7 +44,7 @@ def traced(
         model.backward(model(x).sum())
         raise AssertionError("past the backward")
 
-    return trace(wrapper, lambda place: (step or train)(wrapper, place(x)), CPU, times, memory)  # type: ignore[arg-type]
+    return trace(wrapper, module, lambda place: (step or train)(wrapper, place(x)), CPU, times, memory)
 
 
 class Awkward(nn.Module):

@@ -31,6 +31,7 @@ class Layout:
     placement: Placement
     config: SmpConfig
     seats: tuple[Seat, ...]
+    model: dict[str, Any] | None = None  # which partition owns which module, where a model was named
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -44,6 +45,7 @@ class Layout:
             "reduced_data_parallel_degree": self.placement.rdp_size,
             "microbatches": self.config.microbatches,
             "ranks": [asdict(seat) for seat in self.seats],
+            **({} if self.model is None else {"model": self.model}),
         }
 
 
@@ -90,4 +92,6 @@ def draw(plan: Layout) -> str:
                 f"  device {seat.device}  rank {seat.rank:>{width}}  {bar}  "
                 f"partition {seat.partition}{tensor}  replica {seat.replica}"
             )
+    if plan.model is not None:
+        lines += ["", plan.model["table"]]
     return "\n".join(lines)

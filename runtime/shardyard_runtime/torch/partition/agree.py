@@ -78,7 +78,9 @@ def _trace(model: DistributedModel, trial: Trial | None) -> tuple[Trace | None, 
         return None, "parameter counts (skip_tracing)"
     device = state.live.device if model.trace_device == "gpu" else torch.device("cpu")
     try:
-        found = trace(model, trial, device, model.trace_execution_times, model.trace_memory_usage)
+        found = trace(
+            model, model.get_module(), trial, device, model.trace_execution_times, model.trace_memory_usage
+        )
     except TraceFailed as error:
         log.warning("the model could not be traced and is partitioned by parameter counts: %s", error)
         return None, "parameter counts"

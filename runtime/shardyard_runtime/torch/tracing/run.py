@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import nn
 
 from shardyard_runtime.torch.tracing.as_found import left_as_found
 from shardyard_runtime.torch.tracing.record import Trace
 from shardyard_runtime.torch.tracing.recorder import Recorder
 from shardyard_runtime.torch.tracing.stand_ins import Copy, copied, on_meta, real_on, replace
-
-if TYPE_CHECKING:
-    from shardyard_runtime.torch.model import DistributedModel
 
 # Runs the user's function for the first microbatch, on its arguments as the given function copies them.
 Trial = Callable[[Callable[[Any], Any]], Any]
@@ -35,9 +33,12 @@ def is_tracing() -> bool:
     return _tracing
 
 
-def trace(wrapper: DistributedModel, trial: Trial, device: torch.device, times: bool, memory: bool) -> Trace:
-    """The modules' order, shapes and costs in one microbatch.
+def trace(
+    wrapper: nn.Module, root: nn.Module, trial: Trial, device: torch.device, times: bool, memory: bool
+) -> Trace:
+    """The order, shapes and costs of the modules of ``root`` in one microbatch.
 
+    ``wrapper`` is what the user's function calls: it holds the model as ``module``, and has ``backward``.
     Without ``times`` it runs on the meta device, which computes nothing, and on ``device`` only where the model
     needs values; with ``times`` on ``device`` twice, the first time to warm up. In both cases the user's function
     has run twice, each time up to ``model.backward``. A device without room for the whole model gives way to the
@@ -47,34 +48,40 @@ def trace(wrapper: DistributedModel, trial: Trial, device: torch.device, times: 
     # Any operation may lack a meta kernel or need values, and each says so in its own way.
     with contextlib.suppress(Exception):
         if times:
-            _once(wrapper, trial, device, real_on(device), False, memory)
+            _once(wrapper, root, trial, device, real_on(device), False, memory)
         else:
-            found = _once(wrapper, trial, torch.device("meta"), on_meta, False, memory)
+            found = _once(wrapper, root, trial, torch.device("meta"), on_meta, False, memory)
     if found is None:
-        found = _for_real(wrapper, trial, device, times, memory)
+        found = _for_real(wrapper, root, trial, device, times, memory)
     if not found.records:
         raise TraceFailed("the step function did not call the model")
     return found
 
 
 def _for_real(
-    wrapper: DistributedModel, trial: Trial, device: torch.device, times: bool, memory: bool
+    wrapper: nn.Module, root: nn.Module, trial: Trial, device: torch.device, times: bool, memory: bool
 ) -> Trace:
     try:
-        return _once(wrapper, trial, device, real_on(device), times, memory)
+        return _once(wrapper, root, trial, device, real_on(device), times, memory)
     except torch.cuda.OutOfMemoryError as error:
         failed: Exception = error
     except Exception as error:
         raise TraceFailed(f"{type(error).__name__}: {error}") from error
     if device.type == "cpu":
         raise TraceFailed(f"{type(failed).__name__}: {failed}") from failed
-    return _for_real(wrapper, trial, torch.device("cpu"), times, memory)
+    return _for_real(wrapper, root, trial, torch.device("cpu"), times, memory)
 
 
 def _once(
-    wrapper: DistributedModel, trial: Trial, device: torch.device, copy: Copy, times: bool, memory: bool
+    wrapper: nn.Module,
+    root: nn.Module,
+    trial: Trial,
+    device: torch.device,
+    copy: Copy,
+    times: bool,
+    memory: bool,
 ) -> Trace:
-    root, factories = wrapper.get_module(), device if device.type == "meta" else contextlib.nullcontext()
+    factories = device if device.type == "meta" else contextlib.nullcontext()
     with left_as_found(wrapper):
         real = replace(root, copy, keep=lambda parameter: parameter.device.type == device.type)
         recorder = Recorder(root, real, times, memory)
@@ -84,14 +91,15 @@ def _once(
 
 
 @contextlib.contextmanager
-def _stopping_at_backward(wrapper: DistributedModel) -> Iterator[None]:
+def _stopping_at_backward(wrapper: nn.Module) -> Iterator[None]:
     global _tracing
+    model: Any = wrapper.module
 
     def backward(*_: Any, **__: Any) -> None:
         raise _ReachedBackward
 
     wrapper.__dict__["backward"] = backward
-    wrapper.__dict__["forward"] = wrapper.module.__call__
+    wrapper.__dict__["forward"] = model.__call__
     _tracing = True
     try:
         with contextlib.suppress(_ReachedBackward):

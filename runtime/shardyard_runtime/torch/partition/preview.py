@@ -1,0 +1,107 @@
+"""How a model would be partitioned, without ranks: ``python -m shardyard_runtime.torch.partition.preview pkg.mod:build``.
+
+The decision goes to standard output as one JSON document; what the model's code prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import nn
+
+from shardyard_runtime.torch.partition import auto, decision
+from shardyard_runtime.torch.partition.cost import Weighing
+from shardyard_runtime.torch.partition.decision import Decision
+from shardyard_runtime.torch.tracing.record import Trace
+from shardyard_runtime.torch.tracing.run import TraceFailed, trace
+
+
+class _Shell(nn.Module):
+    """What a trace calls in place of smp.DistributedModel."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+
+def preview(build: Callable[[], Any], partitions: int, weighing: Weighing) -> Decision:
+    """The decision for what ``build()`` returns: a module, or a pair of a module and one microbatch of inputs.
+
+    Inputs are a dict (keywords), a tuple (positions) or one tensor; without them parameters are counted. The model
+    is made on the meta device, so that it may be larger than this machine's memory; for real only where that fails.
+    Raises TypeError where ``build`` returns something else, and what ``build`` raises.
+    """
+    # A model may refuse to be made, or to be run, without values, and says so in its own way.
+    with contextlib.suppress(Exception), torch.device("meta"):
+        root, inputs = _parts(build())
+        return _decided(root, None if inputs is None else _traced(root, inputs), partitions, weighing)
+    root, inputs = _parts(build())
+    try:
+        found = None if inputs is None else _traced(root, inputs)
+    except TraceFailed as error:
+        print(f"the model could not be traced: {error}", file=sys.stderr)
+        found = None
+    return _decided(root, found, partitions, weighing)
+
+
+def _parts(built: Any) -> tuple[nn.Module, Any]:
+    root, inputs = built if isinstance(built, tuple) and len(built) == 2 else (built, None)
+    if not isinstance(root, nn.Module):
+        raise TypeError(
+            f"it returned {type(root).__name__}, not a torch.nn.Module or a pair of one and its inputs"
+        )
+    return root, inputs
+
+
+def _traced(root: nn.Module, inputs: Any) -> Trace:
+    shell = _Shell(root)
+
+    def trial(place: Callable[[Any], Any]) -> None:
+        placed = place(inputs)
+        if isinstance(placed, Mapping):
+            shell(**placed)
+        else:
+            shell(*placed if isinstance(placed, tuple) else (placed,))
+
+    return trace(shell, root, trial, torch.device("cpu"), times=False, memory=False)
+
+
+def _decided(root: nn.Module, found: Trace | None, partitions: int, weighing: Weighing) -> Decision:
+    by = "parameter counts" if found is None else f"a trace on {found.kind}, operations counted"
+    return decision.decided(root, partitions, auto.assign(root, partitions, found, weighing), by)
+
+
+def main() -> int:
+    """Exit code 2: the name leads to no function, or the function to no model."""
+    parser = argparse.ArgumentParser(
+        prog="python -m shardyard_runtime.torch.partition.preview", description=__doc__
+    )
+    parser.add_argument("model", help="pkg.mod:function")
+    parser.add_argument("--partitions", type=int, required=True)
+    parser.add_argument("--memory-weight", type=float, default=0.8)
+    parser.add_argument(
+        "--in-flight", type=int, default=1, help="microbatches whose activations are held at once"
+    )
+    options = parser.parse_args()
+    module, _, function = options.model.partition(":")
+    weighing = Weighing(options.memory_weight, options.in_flight)
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            found = preview(getattr(importlib.import_module(module), function), options.partitions, weighing)
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            return 2
+    print(json.dumps({**asdict(found), "table": found.table()}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
