@@ -12,6 +12,7 @@ from shardyard.api.push import open_target, push_with
 from shardyard.engines.choice import Reaching, engine_for
 from shardyard.engines.progress import ConsoleProgress
 from shardyard.image.base import base_of
+from shardyard.image.render import render
 from shardyard.plan.findings import refuse
 from shardyard.project.load import load
 
@@ -40,8 +41,10 @@ def build_and_push(
     refuse(loaded)
     with ConsoleProgress() as progress:
         chosen = engine_for(loaded, progress)
-        opened = open_target(chosen, loaded) if isinstance(chosen, Reaching) else None
-        if isinstance(chosen, Reaching) and opened:
+        opened = None
+        if isinstance(chosen, Reaching):
+            chosen.refuse(render(loaded))
+            opened = open_target(chosen, loaded)
             chosen.stage(base_of(loaded), opened.target.uri, opened.credentials, loaded.image.platform)
         build_with(chosen, loaded, no_cache)
         done = push_with(chosen, loaded, opened)

@@ -117,7 +117,7 @@ class Verified:
         poll = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda found: found != digest),
             stop=tenacity.stop_after_delay(self._wait_s),
-            wait=tenacity.wait_exponential(multiplier=0.1, max=2),
+            wait=tenacity.wait_exponential(multiplier=0.02, max=2),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         found = poll(self._ecr.catalogued_digest, target.repository, target.tag)

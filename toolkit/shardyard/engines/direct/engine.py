@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from shardyard.engines.base import Credentials, Listener, LocalImage, PushedImage
 from shardyard.engines.choice import Renew
+from shardyard.engines.direct import run_lines
 from shardyard.engines.direct.build import Builder
 from shardyard.engines.direct.context import Context
 from shardyard.engines.direct.dockerfile import expanded, parse
@@ -92,6 +93,9 @@ class DirectEngine:
             raise JobError(f"the image {tag!r} was built and is gone; does another process empty the cache?")
         return built
 
+    def refuse(self, dockerfile: str) -> None:
+        run_lines.refuse(dockerfile)
+
     def stage(self, base: str, target: str, credentials: Credentials, platform: str) -> None:
         """Brings the base's layers to the target ahead of the build, which may want to look into them: what
         is streamed is looked into on its way, and comes over the line once."""
@@ -124,7 +128,7 @@ class DirectEngine:
         host = parse_reference(target).host
         self._signed[host] = Authorized(self._http, host, renew, credentials)
         to = self._destination(target, credentials)
-        return KeptReader(to.repository, to.previous is not None)
+        return KeptReader(to.repository, to.previous is not None, self.store)
 
     def target_python(self, base: Record, env: dict[str, str]) -> TargetPython:
         """The base's Python; found once a base, by a look into layers that nobody has looked into yet."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shardyard.engines.direct import layers
 from shardyard.engines.direct.build import WAY_OUT, Builder, shortened
+from shardyard.engines.direct.dockerfile import parse
 from shardyard.engines.direct.store import Layer
 from shardyard.engines.direct.target_python import TargetPython
 from shardyard.errors import JobError, ProjectError
@@ -75,6 +76,19 @@ def pip_install(line: str) -> PipInstall | None:
     return found
 
 
+def refuse(dockerfile: str) -> None:
+    """Raises where a line needs a container: known before anything is fetched or sent."""
+    for step in parse(dockerfile):
+        if step.name == "RUN" and not step.text.startswith(_MPI_QUESTION) and pip_install(step.text) is None:
+            raise _refused(step.text)
+
+
+def _refused(line: str) -> ProjectError:
+    return ProjectError(
+        f"the direct engine runs nothing in a container, and this line needs one: RUN {shortened(line)}. {WAY_OUT}"
+    )
+
+
 @dataclass(frozen=True)
 class RunLines:
     """Carries out RUN lines for one base. `target` looks into the base, at the first line that needs it."""
@@ -90,10 +104,7 @@ class RunLines:
             return None if target.has_mpi4py else self._install(builder, PipInstall(["mpi4py>=4.1"]))
         asked = pip_install(line)
         if asked is None:
-            raise ProjectError(
-                f"the direct engine runs nothing in a container, and this line needs one: RUN {shortened(line)}. "
-                f"{WAY_OUT}"
-            )
+            raise _refused(line)
         return self._install(builder, asked)
 
     def _python(self) -> TargetPython:

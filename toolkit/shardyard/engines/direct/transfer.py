@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from shardyard.engines.base import Listener
 from shardyard.engines.direct.layer_index import LayerIndex, scan
 from shardyard.engines.direct.store import Store
+from shardyard.errors import ProjectError
 from shardyard.registry.oci.blobs import CHUNK, Blobs, BlobStore, Source
 from shardyard.registry.oci.client import Repository
 from shardyard.registry.oci.errors import RegistryError
@@ -19,6 +20,7 @@ from shardyard.registry.oci.transport import CONNECTIONS
 
 Action = Callable[[], None]
 _QUEUED = 8
+_NOT_WORTH_ASKING = 64 * 1024  # to ask whether it is there takes as long as to send it
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Destination:
     def of(cls, repository: Repository, tag: str) -> Destination:
         try:
             previous = repository.manifest(tag)
+        except ProjectError:
+            previous = None  # an index without our platform
         except RegistryError as error:
             if error.status:
                 raise
@@ -86,7 +90,8 @@ class Transfer:
 
     def own(self, blob: Descriptor) -> None:
         """A blob that lies on this machine."""
-        if self._there(blob.digest):
+        small = blob.size <= _NOT_WORTH_ASKING and blob.digest not in self.to.present
+        if not small and self._there(blob.digest):
             return
         self._blobs.upload(blob, lambda: _read(self._store, blob.digest))
         self._sent(blob.digest)

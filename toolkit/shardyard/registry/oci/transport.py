@@ -95,7 +95,7 @@ def body_of(answer: Response, size: int = 1 << 20) -> Iterator[bytes]:
 def refusal(answer: Response) -> bytes:
     """The body of an answer that says no; empty where it cannot be read. May be asked twice."""
     try:
-        return answer.data
+        return answer.data or b""
     except (urllib3.exceptions.HTTPError, OSError):
         return b""
 

@@ -1,0 +1,1 @@
+"""Edit of the script to image URI: both engines against `docker build && docker push`."""
