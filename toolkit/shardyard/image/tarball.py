@@ -26,6 +26,8 @@ class Writer:
 
     def directory(self, name: str) -> None:
         """Lists the directory and its parents."""
+        if name + "/" in self._listed:
+            return
         for parent in [*reversed(PurePosixPath(name).parents), PurePosixPath(name)]:
             text = f"{parent}/"
             if str(parent) != "." and text not in self._listed:
