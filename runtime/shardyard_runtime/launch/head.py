@@ -22,9 +22,9 @@ from .rendezvous import JobEnded, Rendezvous, verdict_message
 from .supervision import Supervision
 from .verdict import decide
 
-RECORD_SECONDS = 5.0
+FLUSH_SECONDS = 60.0  # for the rest of a long log, as long as its hosts live
 GOODBYE_SECONDS = 2.0
-LOST_SECONDS = 0.3  # for the rest of the log once a host was cut off
+LOST_SECONDS = 0.5  # for the rest of the log once a host was cut off
 
 
 class Head:
@@ -105,11 +105,11 @@ class Head:
         evidence.records += records.load_all(self.host.run_dir)
         if self.rendezvous is not None:
             self.rendezvous.send_all({"type": "ended"})
-        self._output.finish(LOST_SECONDS if evidence.lost_host else RECORD_SECONDS)
+        self._output.finish(LOST_SECONDS if evidence.lost_host else FLUSH_SECONDS)
         if self.rendezvous is None:
             return
         waiting = set(self.rendezvous.channels) - supervision.gone
-        deadline = time.monotonic() + RECORD_SECONDS
+        deadline = time.monotonic() + (LOST_SECONDS if evidence.lost_host else FLUSH_SECONDS)
         while waiting:
             try:
                 kind, name, payload = self.host.events.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -121,7 +121,7 @@ class Head:
             elif kind in {"closed", "silent"}:
                 supervision.note(kind, name, payload)
                 waiting.discard(name)
-        self.rendezvous.logs.finish(LOST_SECONDS if evidence.lost_host else RECORD_SECONDS)
+        self.rendezvous.logs.finish(LOST_SECONDS if evidence.lost_host else FLUSH_SECONDS)
 
     def _tell(self, outcome: Outcome) -> None:
         """Sends the verdict and waits a little until every worker has it and hangs up."""

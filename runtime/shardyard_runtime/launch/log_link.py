@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 
 from .control import Channel, Message
 from .logs import write
@@ -59,8 +60,9 @@ class LogReceiver:
         self._threads.append(thread)
 
     def finish(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _copy(channel: Channel) -> None:

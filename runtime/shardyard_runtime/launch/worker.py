@@ -24,6 +24,7 @@ from .verdict import lost, stopped
 
 VERDICT_SECONDS = 5.0  # how long the head may take with its verdict once every rank was stopped
 REFUSE_SECONDS = 5.0
+FLUSH_SECONDS = 55.0  # for the rest of a long log; the head waits a little longer
 
 
 class Worker:
@@ -153,7 +154,7 @@ class Worker:
             self._output.stop_ranks(message["signal"])
         elif message["type"] == "ended":
             processes.end_descendants()
-            self._output.finish()
+            self._output.finish(FLUSH_SECONDS)
             self._log.close()
             found = [asdict(record) for record in records.load_all(self.host.run_dir)]
             self._send({"type": "records", "records": found})

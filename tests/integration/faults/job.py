@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -82,8 +83,9 @@ class ContainerJob:
         for name in self.names:
             if name not in self.absent:
                 self.containers[name] = self._create(name)
+        with ThreadPoolExecutor() as pool:  # together, as a platform does: their time limits run from here
+            list(pool.map(lambda container: container.start(), self.containers.values()))
         for name, container in self.containers.items():
-            container.start()
             self._followers.append(threading.Thread(target=self._follow, args=(name, container), daemon=True))
             self._followers[-1].start()
 
@@ -119,7 +121,7 @@ class ContainerJob:
             ended[name] = _seconds(container.attrs["State"]["FinishedAt"])
             failures[name] = self.read(name, "/opt/ml/output/failure")
         for follower in self._followers:
-            follower.join(5 if len(codes) == len(self.containers) else 0.1)
+            follower.join(120 if len(codes) == len(self.containers) else 0.1)
         return Report(codes, {name: self.log(name) for name in self.containers}, failures, ended)
 
     def read(self, host: str, path: str) -> str:

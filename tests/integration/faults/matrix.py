@@ -30,7 +30,7 @@ class Fault:
     script: str
     code: int
     text: str  # how the failure file begins, a regular expression
-    act: Callable[[ContainerJob], None] | None = None
+    act: Callable[[ContainerJob], float | None] | None = None  # may say when the fault was there
     bound: float = 5.0
     hosts: int = 2
     spared: tuple[str, ...] = ()  # hosts that die of the fault itself: code and text do not apply
@@ -78,8 +78,9 @@ def pause_shortly(job: ContainerJob) -> None:
     go(job)
 
 
-def cut_off(job: ContainerJob) -> None:
+def cut_off(job: ContainerJob) -> float:
     job.network.disconnect(job.containers["algo-2"], force=True)
+    return time.time()  # the engine takes its time before it does so
 
 
 def kill_sshd_and_go(job: ContainerJob) -> None:
@@ -198,10 +199,11 @@ FAULTS = [
     Fault(
         "a rank out of memory",
         "held = [b'x' * (1 << 28)] if rank == 2 else []\nfault() if held else None\n"
-        "while held:\n    held.append(b'x' * (1 << 20))\nworld.Barrier()",
+        "while held:\n    held.append(b'x' * (1 << 26))\nworld.Barrier()",
         137,
         r"rank 2 on algo-2: ended by signal 9 \(SIGKILL\): out of memory: the kernel ended 1 process\(es\) on "
         r"algo-2 at the container's limit of 512 MiB",
+        bound=8,  # the kernel looks for other memory first
         options={"options": {"mem_limit": "512m", "memswap_limit": "512m"}},
     ),
     Fault("a missing host", WAIT, 1, NOT_THERE, bound=SILENCE + 5, hosts=3, options={"absent": ("algo-3",)}),
@@ -252,7 +254,7 @@ FAULTS = [
         "an mpirun that starts nothing",
         WAIT,
         3,
-        r"mpirun ended with exit code 3:\nout of order",
+        r"mpirun ended with exit code 3:\n.*\nout of order",
         options={
             "files": {
                 "algo-1": {"code/mpirun": '#!/bin/sh\necho "(Open MPI) 4.1"; echo out of order >&2; exit 3\n'}
@@ -268,7 +270,9 @@ FAULTS = [
         options={
             "environment": {"SAGEMAKER_PROGRAM": "go.sh"},
             "files": {
-                host: {"code/go.sh": '#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = 2 ] && exit 9\nsleep 120\n'}
+                host: {
+                    "code/go.sh": '#!/bin/sh\n[ "$OMPI_COMM_WORLD_RANK" = 2 ] && echo FAULT $(date +%s.%N) && exit 9\nsleep 120\n'
+                }
                 for host in ("algo-1", "algo-2")
             },
         },

@@ -19,6 +19,21 @@ class Result:
 
 
 def run_fault(client: docker.DockerClient, image: str, fault: Fault) -> Result:
+    """Once more when the machine was too busy to bring the hosts together in their three seconds."""
+    for last in (False, True):
+        try:
+            result = _run(client, image, fault)
+        except AssertionError:
+            if last:
+                raise
+            continue
+        met = not any("did not report" in text for text in result.report.failures.values())
+        if met or last or "did not report" in fault.text:
+            break
+    return result
+
+
+def _run(client: docker.DockerClient, image: str, fault: Fault) -> Result:
     job = ContainerJob(client, image, fault.script, hosts=fault.hosts, **fault.options)
     try:
         job.start()
@@ -26,7 +41,7 @@ def run_fault(client: docker.DockerClient, image: str, fault: Fault) -> Result:
         if fault.act is not None:
             job.wait_ready()
             at = time.time()
-            fault.act(job)
+            at = fault.act(job) or at
         report = job.finish()
     finally:
         job.remove()
