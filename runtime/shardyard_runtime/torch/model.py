@@ -13,7 +13,7 @@ from torch.utils.hooks import RemovableHandle
 
 from shardyard_runtime.config.placement import Group
 from shardyard_runtime.torch import data_parallel
-from shardyard_runtime.torch.checkpoints.together import regroup
+from shardyard_runtime.torch.checkpoints.together import gather, regroup
 from shardyard_runtime.torch.partition.agree import agreed
 from shardyard_runtime.torch.partition.decision import Decision
 from shardyard_runtime.torch.pipeline.intercept import OutsideStep, intercept
@@ -229,11 +229,8 @@ class DistributedModel(nn.Module):
         if not self.partitioned and self._pending is None:
             return dict(self.get_module().state_dict())
         local = {k: _cpu(v) for k, v in self.local_state_dict().items() if k != PARTIAL_KEY}
-        merged: dict[str, Any] = {}
-        for part in state.live.objects.allgather(local, Group.PP):
-            merged.update(part)
-        if gather_to_rank0 and state.live.rank != 0:
-            return {}
+        members = state.live.placement.group(Group.PP, state.live.rank)
+        merged = gather(local, {0} if gather_to_rank0 else members)
         return {key: merged[key] for key in self.get_module().state_dict() if key in merged}
 
     def load_state_dict(  # type: ignore[override]

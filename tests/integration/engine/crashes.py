@@ -34,5 +34,6 @@ def survives(folder: Path, how: str, expected: Path, ranks: int, rounds: int, se
         assert "Error" not in done.stderr, output
         resumed = {int(step) for step in re.findall(r"resumed at (\d+)", done.stdout)}
         assert len(resumed) == 1, output
-        assert saved <= resumed.pop() <= saved + 1, output
-        saved = max([saved, *(int(step) for step in re.findall(r"saved (\d+)", done.stdout))])
+        at_step = resumed.pop()
+        assert saved <= at_step <= saved + 1, f"{saved} was saved\n{output}"
+        saved = max([at_step, *(int(step) for step in re.findall(r"saved (\d+)", done.stdout))])

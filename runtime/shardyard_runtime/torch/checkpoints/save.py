@@ -12,8 +12,8 @@ import torch
 from shardyard_runtime.torch.checkpoints import durable, layout, sites, transaction
 from shardyard_runtime.torch.checkpoints.layout import Target
 from shardyard_runtime.torch.checkpoints.plain import plain
-from shardyard_runtime.torch.checkpoints.together import together
-from shardyard_runtime.torch.model import DistributedModel
+from shardyard_runtime.torch.checkpoints.together import gather, together
+from shardyard_runtime.torch.model import PARTIAL_KEY, DistributedModel
 from shardyard_runtime.torch.optimizer import DistributedOptimizer
 from shardyard_runtime.torch.ranks import pp_rank, pp_size, tp_rank, tp_size
 from shardyard_runtime.torch.state import state
@@ -54,11 +54,12 @@ def save_checkpoint(
     token = asked[0][-1]
     target = Target(Path(path), str(tag), partial)
     site = sites.survey(target.folder, token)
-    parts = (
-        _partial_parts(model, optimizer)
-        if partial
-        else _full_parts(target, model, optimizer, translate_if_full)
-    )
+    local: dict[str, Any] = {}
+    together("collecting the state", lambda: local.update(_local(model, optimizer)))
+    if partial:
+        parts = _partial_parts(local)
+    else:
+        parts = _full_parts(target, local, site.committers, translate_if_full)
     about = {
         "save": token,
         "partitions": pp_size(),
@@ -118,38 +119,38 @@ def _checked(
     return str(tag), partial, secrets.token_hex(8)
 
 
-def _partial_parts(model: DistributedModel | None, optimizer: DistributedOptimizer | None) -> dict[str, Any]:
-    parts = {}
+def _local(model: DistributedModel | None, optimizer: DistributedOptimizer | None) -> dict[str, Any]:
+    """This rank's part of each, as plain data."""
+    local = {}
+    if model is not None:
+        local["model"] = plain(model.local_state_dict(), "model")
+    if optimizer is not None:
+        local["optimizer"] = plain(optimizer.local_state_dict(), "optimizer")
+    return local
 
-    def collect() -> None:
-        if model is not None:
-            parts[layout.part("model", pp_rank(), tp_rank())] = plain(model.local_state_dict(), "model")
-        if optimizer is not None:
-            parts[layout.part("optimizer", pp_rank(), tp_rank())] = plain(
-                optimizer.local_state_dict(), "optimizer"
-            )
 
-    together("collecting the state", collect)
-    return parts
+def _partial_parts(local: dict[str, Any]) -> dict[str, Any]:
+    return {layout.part(kind, pp_rank(), tp_rank()): value for kind, value in local.items()}
 
 
 def _full_parts(
-    target: Target, model: DistributedModel | None, optimizer: DistributedOptimizer | None, translate: bool
+    target: Target, local: dict[str, Any], takers: frozenset[int], translate: bool
 ) -> dict[str, Any]:
-    assert model is not None
-    whole = {"model": model.state_dict()}
-    if optimizer is not None:
-        whole["optimizer"] = optimizer.state_dict()
-    parts = {}
+    """The files of a full checkpoint, on the ranks that write them."""
+    whole: dict[str, Any] = {}
+    for kind, value in local.items():
+        value.pop(PARTIAL_KEY)
+        if kind == "optimizer":
+            whole[kind] = {**value, "state": gather(value["state"], takers)}
+        else:
+            whole[kind] = gather(value, takers)
 
-    def collect() -> None:
+    def translated() -> None:
         for to_hf, _ in state.module_manager.translate_functions if translate else ():
             whole["model"] = to_hf(whole["model"])
-        for kind, value in whole.items():
-            parts[target.full_names[kind]] = plain(value, kind)
 
-    together("collecting the state", collect)
-    return parts
+    together("translating the model", lambda: translated() if state.live.rank in takers else None)
+    return {target.full_names[kind]: value for kind, value in whole.items()}
 
 
 def _write(path: Path, value: Any) -> None:

@@ -18,6 +18,7 @@ class Site:
 
     commits: bool
     writes: bool
+    committers: frozenset[int]  # of all folders
 
 
 def survey(folder: Path, token: str) -> Site:
@@ -59,4 +60,5 @@ def role(rank: int, sees: Sequence[int]) -> Site:
 
     here = [other for other, seen in enumerate(sees) if seen == sees[rank]]
     replicas = [other for other in here if partition(other) == partition(rank)]
-    return Site(commits=rank == here[0], writes=rank == replicas[0])
+    committers = frozenset(sees.index(folder) for folder in set(sees))
+    return Site(rank in committers, rank == replicas[0], committers)

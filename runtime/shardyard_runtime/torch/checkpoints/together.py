@@ -10,6 +10,7 @@ from shardyard_runtime.torch.pipeline.errors import PeerFailed
 from shardyard_runtime.torch.state import state
 
 T = TypeVar("T")
+_KEY = "gather"
 
 
 def together(what: str, work: Callable[[], T]) -> list[T]:
@@ -45,3 +46,20 @@ def regroup(items: Mapping[Any, Any], wanted: Collection[Any]) -> dict[Any, Any]
     for part in state.live.objects.allgather(dict(items), Group.PP):
         merged.update(part)
     return {key: merged[key] for key in wanted if key in merged}
+
+
+def gather(part: Mapping[Any, Any], takers: Collection[int]) -> dict[Any, Any]:
+    """The parts of the pipeline group, merged, on those of its ranks that take them; nothing elsewhere.
+
+    Collective over that group; ``takers`` are global ranks. No other rank ever holds the whole.
+    """
+    live = state.live
+    members = live.placement.group(Group.PP, live.rank)
+    for peer in members:
+        if peer in takers and peer != live.rank:
+            live.transport.send(peer, _KEY, dict(part))
+    merged: dict[Any, Any] = {}
+    if live.rank in takers:
+        for peer in members:
+            merged.update(part if peer == live.rank else live.transport.receive(peer, _KEY))
+    return merged
