@@ -124,11 +124,12 @@ class DistributedModel(nn.Module):
         mine = runtime.placement.rank_in(Group.PP, runtime.rank)
         runtime.engine.own(dict(named), self._owner)
         for path, module in root.named_modules():
-            if self._owner[path] != mine:
-                intercept(runtime.engine, module, path, self._owner[path])
-                _release(module)
-            else:
+            here = self._owner[path] == mine
+            intercept(runtime.engine, module, path, self._owner[path], here)
+            if here:
                 _move(module, runtime.device)
+            else:
+                _release(module)
         self.partitioned = True
         data_parallel.synchronize(self)
         if runtime.rank == 0 and self._decision.partitions > 1:

@@ -16,7 +16,10 @@ from shardyard_runtime.torch.pipeline import scheduler as scheduler_module
 from shardyard_runtime.torch.pipeline.context import CallContext
 from shardyard_runtime.torch.pipeline.engine import Engine
 from shardyard_runtime.torch.pipeline.messages import Abandoned, Execute, Executed
+from shardyard_runtime.torch.pipeline.randomness import Streams
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler
+
+STREAMS = Streams(torch.device("cpu"))
 
 
 def execute(step: int, module: str, structure: bytes, arguments: list[Any], context: CallContext) -> Execute:
@@ -48,7 +51,7 @@ class Alone:
 
 def run_all(pipeline: str, calls: list[tuple[int, Phase]]) -> list[tuple[int, Phase]]:
     order: list[tuple[int, Phase]] = []
-    scheduler = Scheduler(pipeline)
+    scheduler = Scheduler(pipeline, STREAMS)
     for call in calls:
         scheduler.spawn(lambda call=call: order.append(call), *call)  # type: ignore[misc]
     scheduler.run(lambda: None, lambda: len(order) == len(calls))
@@ -71,7 +74,7 @@ def test_simple_takes_forward_first() -> None:
 def led(pipeline: str, cap: int, count: int = 4) -> tuple[list[str], list[Any]]:
     """What happens in a step whose microbatches go forward, then backward."""
     events: list[str] = []
-    engine = Engine(Alone(), (0,), pipeline, cap, torch.device("cpu"))  # type: ignore[arg-type]
+    engine = Engine(Alone(), (0,), pipeline, cap, torch.device("cpu"), 0)  # type: ignore[arg-type]
 
     def body(index: int) -> Callable[[], Any]:
         def run() -> int:
@@ -105,7 +108,7 @@ def test_order_of_a_step(pipeline: str, cap: int, expected: str) -> None:
 
 @pytest.mark.parametrize("cap", [1, 2, 3])
 def test_no_more_microbatches_than_the_cap_are_in_flight(cap: int) -> None:
-    engine = Engine(Alone(), (0,), "interleaved", cap, torch.device("cpu"))  # type: ignore[arg-type]
+    engine = Engine(Alone(), (0,), "interleaved", cap, torch.device("cpu"), 0)  # type: ignore[arg-type]
     live, highest = 0, 0
 
     def body() -> None:
@@ -122,7 +125,7 @@ def test_no_more_microbatches_than_the_cap_are_in_flight(cap: int) -> None:
 
 
 def test_abandon_unwinds_every_call_and_the_scheduler_works_on() -> None:
-    scheduler = Scheduler("interleaved")
+    scheduler = Scheduler("interleaved", STREAMS)
     events: list[str] = []
 
     def blocks(name: str) -> Callable[[], None]:
@@ -158,7 +161,7 @@ def test_abandon_unwinds_every_call_and_the_scheduler_works_on() -> None:
 
 
 def test_an_unwinding_call_cannot_start_to_wait_again() -> None:
-    scheduler = Scheduler("interleaved")
+    scheduler = Scheduler("interleaved", STREAMS)
     events: list[str] = []
 
     def body() -> None:
@@ -177,7 +180,7 @@ def test_an_unwinding_call_cannot_start_to_wait_again() -> None:
 
 def test_a_failed_microbatch_raises_its_own_error_tells_the_peers_and_the_next_step_works() -> None:
     transport = Alone()
-    engine = Engine(transport, (0, 1), "simple", 2, torch.device("cpu"))  # type: ignore[arg-type]
+    engine = Engine(transport, (0, 1), "simple", 2, torch.device("cpu"), 0)  # type: ignore[arg-type]
 
     def fails() -> None:
         raise LookupError("mine")
@@ -193,7 +196,7 @@ def test_a_failed_microbatch_raises_its_own_error_tells_the_peers_and_the_next_s
 
 def test_a_step_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler_module, "_BOUND", 0.05)
-    scheduler = Scheduler("interleaved")
+    scheduler = Scheduler("interleaved", STREAMS)
     scheduler.spawn(lambda: scheduler.wait(scheduler.prepare_wait()), 0, Phase.FORWARD)
     with pytest.raises(TimeoutError, match="1 wait for answers of other ranks"):
         scheduler.run(lambda: None, lambda: False)
@@ -217,7 +220,7 @@ def test_what_arrives_while_a_failed_step_is_left_does_not_run_in_the_next_one()
                 engine._on_message(1, Executed(1, (0, 77), structure, []))
 
     transport = Late()
-    engine = Engine(transport, (0, 1), "interleaved", 2, torch.device("cpu"))  # type: ignore[arg-type]
+    engine = Engine(transport, (0, 1), "interleaved", 2, torch.device("cpu"), 0)  # type: ignore[arg-type]
     engine.own({"m": Module()}, {"m": 0})
 
     def fails() -> None:
@@ -233,7 +236,7 @@ def test_what_arrives_while_a_failed_step_is_left_does_not_run_in_the_next_one()
 
 def test_what_arrives_before_a_step_runs_in_it() -> None:
     transport = Alone()
-    engine = Engine(transport, (0, 1), "interleaved", 2, torch.device("cpu"))  # type: ignore[arg-type]
+    engine = Engine(transport, (0, 1), "interleaved", 2, torch.device("cpu"), 0)  # type: ignore[arg-type]
     engine.own({"m": nn.Identity()}, {"m": 0})
     structure, tensors = flatten(((torch.ones(2),), {}))
     engine._on_message(1, execute(1, "m", structure, tensors, CallContext.capture()))

@@ -108,6 +108,7 @@ class Caller:
             awaited,
             frozenset(self._wanted.get(origin, ())),
             call.context,
+            call.seed,
             call.site,
         )
         if call.operation is not None:

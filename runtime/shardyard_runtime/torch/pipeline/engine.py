@@ -30,6 +30,7 @@ from shardyard_runtime.torch.pipeline.messages import (
     MicrobatchDone,
 )
 from shardyard_runtime.torch.pipeline.owner import Owner
+from shardyard_runtime.torch.pipeline.randomness import Streams, seed_of
 from shardyard_runtime.torch.pipeline.remote import call_module
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, current, fetched
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler, Task
@@ -48,17 +49,20 @@ class Engine:
         pipeline: str,
         active_microbatches: int,
         device: torch.device,
+        replica: int,
     ) -> None:
         self._transport = transport
         self._peers = peers
         self._active_microbatches = active_microbatches
         self._simple = pipeline == "simple"
-        self._scheduler = Scheduler(pipeline)
+        self.streams = Streams(device)
+        self._scheduler = Scheduler(pipeline, self.streams)
+        self._replica = replica
         self._step = 0
         self._lock = threading.Lock()
         self._store = Store()
         self._caller = Caller(transport.rank, device, self._scheduler, self._store, self._lock, self._post)
-        self._owner = Owner(self._caller, self._scheduler, self._store, self._lock, self._post)
+        self._owner = Owner(self._caller, self._scheduler, self.streams, self._store, self._lock, self._post)
         self._early: list[tuple[int, Any]] = []
         self._running = False
         self._outcome: Ended | Abandoned | None = None
@@ -107,10 +111,12 @@ class Engine:
         pending: Iterator[int] = iter(())
         finished = 0
         exhausted = False
+        seed = torch.initial_seed()
 
         def body_of(index: int) -> Callable[[], None]:
             def run() -> None:
                 nonlocal finished
+                self.streams.seed(seed_of(seed, self._step, index, self._replica))
                 results[index] = self._delivered(bodies[index]())
                 self._caller.check(index)
                 self._finish(index)
@@ -186,12 +192,16 @@ class Engine:
     def _step_guarded(self) -> Iterator[None]:
         """Opens a step; whatever fails inside reaches the other ranks before it is raised here."""
         self._begin()
+        saved = self.streams.save()
         with self._transport.listening():
             try:
                 yield
             except Exception as error:
                 self._scheduler.fail(error)
-            self._close()
+            try:
+                self._close()
+            finally:
+                self.streams.restore(saved)
 
     def _begin(self) -> None:
         with self._lock:
@@ -236,9 +246,11 @@ class Engine:
 
     # -- messages ---------------------------------------------------------------------------------------------
 
-    def call(self, path: str, partition: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call(
+        self, path: str, partition: int, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int
+    ) -> Any:
         """Runs a module that ``partition`` owns; its outputs are remote tensors."""
-        return call_module(self._caller, path, self._peers[partition], args, kwargs)
+        return call_module(self._caller, path, self._peers[partition], args, kwargs, seed)
 
     def _post(self, dest: int, message: Any) -> None:
         self._transport.send(dest, _KEY, message)

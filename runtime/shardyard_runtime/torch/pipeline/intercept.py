@@ -1,4 +1,4 @@
-"""Where a call of a module leaves this rank: at the instance's call, and at ``module.forward``."""
+"""What a call of a module does from partitioning on: it leaves this rank, or starts a random stream here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from shardyard_runtime.torch.pipeline.randomness import draws
+
 if TYPE_CHECKING:
     from shardyard_runtime.torch.pipeline.engine import Engine
 
-_MARK = "_shardyard_remote"
+_MARK = "_shardyard_call"
 _original = nn.Module.__call__
 
 
@@ -19,8 +21,10 @@ class OutsideStep(RuntimeError):
 
 
 class _Remote:
-    def __init__(self, engine: Engine, path: str, owner: int) -> None:
-        self._engine, self._path, self._owner = engine, path, owner
+    """A module that another rank runs."""
+
+    def __init__(self, engine: Engine, path: str, owner: int, random: bool) -> None:
+        self._engine, self._path, self._owner, self._random = engine, path, owner, random
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self._engine.in_step:
@@ -28,20 +32,45 @@ class _Remote:
                 f"module {self._path!r} is on partition {self._owner} and can be called only inside a function "
                 "decorated with @smp.step: move the call into one"
             )
-        return self._engine.call(self._path, self._owner, args, kwargs)
+        seed = self._engine.streams.draw() if self._random else 0
+        return self._engine.call(self._path, self._owner, args, kwargs, seed)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> _Remote:
         return self
 
 
+class _Here:
+    """A module that runs here, on a random stream of its own."""
+
+    def __init__(self, engine: Engine, module: nn.Module) -> None:
+        self._engine, self._module = engine, module
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._engine.in_step:
+            return _original(self._module, *args, **kwargs)
+        with self._engine.streams.seeded(self._engine.streams.draw()):
+            return _original(self._module, *args, **kwargs)
+
+    def __reduce__(self) -> Any:
+        return type(None), ()  # a copy of the module is a plain one
+
+
 def _call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-    remote = self.__dict__.get(_MARK)
-    return _original(self, *args, **kwargs) if remote is None else remote(*args, **kwargs)
+    marked = self.__dict__.get(_MARK)
+    return _original(self, *args, **kwargs) if marked is None else marked(*args, **kwargs)
 
 
-def intercept(engine: Engine, module: nn.Module, path: str, owner: int) -> None:
+def call_here(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The call of a module that this rank owns, for another rank, which has drawn for its random stream."""
+    return _original(module, *args, **kwargs)
+
+
+def intercept(engine: Engine, module: nn.Module, path: str, owner: int, here: bool) -> None:
     """From now on a call of ``module`` runs on pipeline rank ``owner``; its hooks run there too."""
     nn.Module.__call__ = _call  # type: ignore[method-assign]
-    remote = _Remote(engine, path, owner)
-    module.__dict__[_MARK] = remote
-    module.__dict__["forward"] = functools.partial(remote)
+    if not here:
+        remote = _Remote(engine, path, owner, draws(module))
+        module.__dict__[_MARK] = remote
+        module.__dict__["forward"] = functools.partial(remote)
+    elif draws(module):
+        module.__dict__[_MARK] = _Here(engine, module)

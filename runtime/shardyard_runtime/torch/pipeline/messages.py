@@ -18,8 +18,8 @@ class Execute:
     """Run a module, or an operation; ``structure`` and ``arguments`` are (args, kwargs), see comm/torch_codec.py.
 
     It starts when the ``awaited`` values are here. ``wanted`` outputs travel back with the answer. Nobody waits for
-    the answer of an operation: its caller knows the outputs' names, shapes and dtypes beforehand. ``site`` is the line
-    that called it.
+    the answer of an operation: its caller knows the outputs' names, shapes and dtypes beforehand. ``seed`` starts the
+    call's random stream, ``site`` is the line that called it.
     """
 
     step: int
@@ -33,6 +33,7 @@ class Execute:
     awaited: list[ValueId]
     wanted: frozenset[int]
     context: CallContext
+    seed: int = 0
     site: str = ""
 
 

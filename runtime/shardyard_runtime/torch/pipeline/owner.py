@@ -13,6 +13,7 @@ from torch import nn
 from shardyard_runtime.comm.torch_codec import flatten, unflatten
 from shardyard_runtime.torch.pipeline import errors, shipping
 from shardyard_runtime.torch.pipeline.caller import Caller, Post
+from shardyard_runtime.torch.pipeline.intercept import call_here
 from shardyard_runtime.torch.pipeline.messages import (
     Backward,
     BackwardDone,
@@ -24,6 +25,7 @@ from shardyard_runtime.torch.pipeline.messages import (
     Given,
     Output,
 )
+from shardyard_runtime.torch.pipeline.randomness import Streams
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, settled
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler
 from shardyard_runtime.torch.pipeline.values import CallId, Ref, Store
@@ -72,9 +74,16 @@ class Owner:
     """Runs the modules that this rank owns, and operations on values that it holds, for the other ranks."""
 
     def __init__(
-        self, caller: Caller, scheduler: Scheduler, store: Store, lock: threading.Lock, post: Post
+        self,
+        caller: Caller,
+        scheduler: Scheduler,
+        streams: Streams,
+        store: Store,
+        lock: threading.Lock,
+        post: Post,
     ) -> None:
         self._caller = caller
+        self._streams = streams
         self._scheduler = scheduler
         self._store = store
         self._lock = lock
@@ -148,7 +157,8 @@ class Owner:
         versions = [0 if t.is_inference() else t._version for t in entered]
         args, kwargs = unflatten(message.structure, entered)
         if message.module is not None:
-            result = self.modules[message.module](*args, **kwargs)
+            with self._streams.seeded(message.seed):
+                result = call_here(self.modules[message.module], args, kwargs)
         else:
             assert message.operation is not None
             result = shipping.OPERATIONS[message.operation](*args, **kwargs)

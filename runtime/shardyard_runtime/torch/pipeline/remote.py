@@ -41,6 +41,7 @@ class Call:
     elsewhere: frozenset[int] = frozenset()
     identity: CallId = (-1, -1)
     microbatch: int = -1
+    seed: int = 0
     site: str = ""
 
 
@@ -66,10 +67,12 @@ class _Node(torch.autograd.Function):
         return (None, None, None, *ctx.caller.backward(ctx.call, ctx.inputs, gradients))
 
 
-def call_module(caller: Caller, path: str, owner: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_module(
+    caller: Caller, path: str, owner: int, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int
+) -> Any:
     """Runs the module at ``path`` on global rank ``owner`` and returns what it returned, as remote tensors."""
     structure, tensors = flatten((args, kwargs))
-    call = Call(owner, path, None, structure, CallContext.capture())
+    call = Call(owner, path, None, structure, CallContext.capture(), seed=seed)
     return _run(caller, call, [settled(t) for t in tensors])
 
 

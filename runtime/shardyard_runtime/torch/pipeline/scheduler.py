@@ -12,6 +12,8 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
+from shardyard_runtime.torch.pipeline.randomness import Streams
+
 _BOUND = float(os.environ.get("SHARDYARD_COMM_TIMEOUT", "1800"))
 
 
@@ -67,7 +69,8 @@ class _Worker:
 class Scheduler:
     """Runs tasks by a pick rule: ``interleaved`` takes a ready backward first, ``simple`` a ready forward."""
 
-    def __init__(self, pipeline: str) -> None:
+    def __init__(self, pipeline: str, streams: Streams) -> None:
+        self._streams = streams
         self._backward_first = pipeline != "simple"
         self.current = threading.local()
         self._idle: list[_Worker] = []
@@ -115,8 +118,10 @@ class Scheduler:
     def wait(self, task: Task) -> Any:
         """Hands the baton back until :meth:`wake`; raises StepAbandoned when the step has failed."""
         assert task.worker is not None
+        saved = self._streams.save()  # random numbers are drawn from a generator of the process
         self._returned.release()
         task.worker.baton.acquire()
+        self._streams.restore(saved)
         if task.abandoned:
             raise StepAbandoned
         return task.value
