@@ -14,14 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from . import reserve, run_folder
+from . import intermediate, reserve, run_folder
 from .cluster import Cluster, read_cluster
 from .config import JobConfig, base_dir, read_config
 from .entry import EntryPoint, resolve_entry_point, resolve_function
 from .environment import training_environment
 from .errors import LaunchError, StopRequested
 from .host import Event, Host
-from .intermediate import warn_if_wanted
 from .invocation import announce
 from .logs import log_level, say
 from .masking import Masker
@@ -43,6 +42,7 @@ def main() -> NoReturn:
     run_dir = run_folder.make()
     reserve.take(base)
     masker = Masker(os.environ)
+    sync = None
     try:
         try:
             config = read_config(base)
@@ -53,6 +53,7 @@ def main() -> NoReturn:
         logging.getLogger().setLevel(log_level(config, os.environ))
         for number in SIGNALS:
             signal.signal(number, lambda received, _: events.put(("signal", config.current_host, received)))
+        sync = intermediate.start(config)
         outcome = launch(config, run_dir, events)
     except LaunchError as error:
         outcome = Outcome(error.exit_code, f"{error}\n")
@@ -66,13 +67,14 @@ def main() -> NoReturn:
     outcome = Outcome(outcome.exit_code, masker.mask(outcome.text))
     if outcome.exit_code:
         say(f"the job failed with exit code {outcome.exit_code}: {outcome.text.splitlines()[0]}")
-    outcome.write(base)
+    outcome.write(base)  # before the last upload: the platform may not let us write later
+    if sync is not None:
+        sync.finish(events)
     sys.exit(outcome.exit_code)
 
 
 def launch(config: JobConfig, run_dir: Path, events: queue.SimpleQueue[Event]) -> Outcome:
     mode = choose_mode(config, os.environ)
-    warn_if_wanted(config)
     if mode is not Mode.MPI:
         host = Host(config, Cluster((config.current_host,), 1), run_dir, events)
         with stop_at_once():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,8 +29,7 @@ def download(uri: str, target: Path, environ: Mapping[str, str] = os.environ) ->
     bucket, key = address.netloc, address.path.lstrip("/")
     if not bucket or not key:
         raise LaunchError(f"{uri!r} names no object in S3. It must read s3://BUCKET/KEY.")
-    endpoint = environ.get("S3_ENDPOINT_URL") or environ.get("AWS_ENDPOINT_URL_S3") or None
-    storage = client("s3", f"Fetching {uri!r}", environ, endpoint_url=endpoint)
+    storage = client("s3", f"Fetching {uri!r}", environ, endpoint_url=_endpoint(environ))
     try:
         storage.download_file(bucket, key, str(target))
     except Exception as error:  # botocore makes its classes at run time
@@ -39,3 +38,29 @@ def download(uri: str, target: Path, environ: Mapping[str, str] = os.environ) ->
             "exists and that the job's role may read it (s3:GetObject).",
             exit_code=4,
         ) from error
+
+
+class Storage:
+    """Takes files. Its client is made for the first one: a job that has none should not wait for boto3."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._client: Any = None
+
+    def upload(self, path: Path, bucket: str, key: str, moved: Callable[[int], object]) -> None:
+        """`moved` hears of every piece that went out."""
+        if self._client is None:
+            self._client = client(
+                "s3", "Output to S3", self._environ, endpoint_url=_endpoint(self._environ), config=_patience()
+            )
+        self._client.upload_file(str(path), bucket, key, Callback=moved)
+
+
+def _patience() -> Any:
+    from botocore.config import Config
+
+    return Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 4, "mode": "standard"})
+
+
+def _endpoint(environ: Mapping[str, str]) -> str | None:
+    return environ.get("S3_ENDPOINT_URL") or environ.get("AWS_ENDPOINT_URL_S3") or None

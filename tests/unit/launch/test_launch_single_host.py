@@ -16,7 +16,6 @@ from shardyard_runtime.launch.config import read_config
 from shardyard_runtime.launch.entry import EntryPoint
 from shardyard_runtime.launch.errors import LaunchError
 from shardyard_runtime.launch.failure import from_last_words
-from shardyard_runtime.launch.intermediate import warn_if_wanted
 from shardyard_runtime.launch.logs import lines
 from shardyard_runtime.launch.modes import Mode, choose_mode
 from shardyard_runtime.launch.names import wait_for_names
@@ -179,15 +178,3 @@ def test_codeartifact_is_the_index(monkeypatch: pytest.MonkeyPatch) -> None:
     assert codeartifact.index_url({}) == ""
     with pytest.raises(LaunchError, match="CA_REPOSITORY_ARN is 'r'"):
         codeartifact.index_url({"CA_REPOSITORY_ARN": "r"})
-
-
-def test_intermediate_output_that_goes_nowhere_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    job = config(tmp_path, {"sagemaker_s3_output": '"s3://b/out"'})
-    warn_if_wanted(job)
-    assert "is not built yet" in caplog.text
-    caplog.clear()
-    (tmp_path / "output" / "intermediate").mkdir(parents=True)
-    warn_if_wanted(job)
-    assert caplog.text == ""
