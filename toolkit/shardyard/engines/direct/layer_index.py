@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 import tarfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from shardyard.errors import ProjectError
 from shardyard.registry.oci.errors import RegistryError
 
+try:
+    from isal import isal_zlib as fast
+except ImportError:
+    import zlib as fast  # type: ignore[no-redef]
+
 # Kept whole: what tells which Python packages are there, and a virtual environment's settings.
 _KEPT = re.compile(r"(?:^|/)(?:[^/]+\.(?:dist|egg)-info/(?:METADATA|PKG-INFO|RECORD)|pyvenv\.cfg)$")
 _LIBC = re.compile(r"(?:^|/)(?:libc\.so\.6|libc-2\.\d+\.so)$")
 _LIBC_VERSION = re.compile(rb"GNU C Library[^\n]*? version (2\.\d+)")
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _LARGEST = 16 * 1024 * 1024
 
 
@@ -35,11 +41,11 @@ def scan(chunks: Iterable[bytes]) -> LayerIndex:
     """Reads a compressed layer once, from front to back."""
     index = LayerIndex()
     try:
-        with tarfile.open(fileobj=Pipe(unpacked(chunks)), mode="r|", bufsize=1 << 20) as archive:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=Pipe(unpacked(chunks)), mode="r:") as archive:  # type: ignore[call-overload]
             for one in archive:
                 archive.members = []  # a stream of any length in bounded memory
                 _enter(index, archive, one)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, fast.error) as error:
         raise RegistryError(f"a layer of the base cannot be read: {error}") from error
     return index
 
@@ -72,50 +78,65 @@ def _content(archive: tarfile.TarFile, one: tarfile.TarInfo) -> bytes:
 
 def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Decompressed, by the first bytes: gzip, or a plain archive."""
-    engine: Any = None
-    for number, chunk in enumerate(chunks):
-        if number == 0:
-            if chunk.startswith(b"\x28\xb5\x2f\xfd"):
-                raise ProjectError(
-                    "the base's layers are compressed with zstd, which the direct engine cannot look into. "
-                    "Type: shardyard build-and-push --engine docker"
-                )
-            engine = _inflater() if chunk.startswith(b"\x1f\x8b") else None
-        yield engine.decompress(chunk) if engine else chunk
-        while engine and engine.eof and engine.unused_data:  # a gzip file may have several members
-            rest, engine = engine.unused_data, _inflater()
-            yield engine.decompress(rest)
+    rest = iter(chunks)
+    first = b""
+    while len(first) < len(_ZSTD) and (more := next(rest, b"")):
+        first += more
+    if first.startswith(_ZSTD):
+        raise ProjectError(
+            "the base's layers are compressed with zstd, which the direct engine cannot look into. "
+            "Type: shardyard build-and-push --engine docker"
+        )
+    if not first.startswith(_GZIP):
+        yield first
+        yield from rest
+        return
+    engine = _inflater()
+    for chunk in chain((first,), rest):
+        left = chunk
+        while left:
+            if engine.eof:  # a gzip file may have several members
+                engine = _inflater()
+            yield engine.decompress(left)
+            left = engine.unused_data
 
 
 def _inflater() -> Any:
-    try:
-        from isal import isal_zlib
-
-        return isal_zlib.decompressobj(31)
-    except ImportError:
-        return zlib.decompressobj(31)
+    return fast.decompressobj(31)
 
 
 class Pipe:
-    """An iterator of chunks as a file to read from."""
+    """An iterator of chunks as a file that goes forward only; what is skipped is never copied."""
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks, self._held, self._at = chunks, b"", 0
+        self._chunks = (one for one in chunks if one)
+        self._held, self._at, self._before = b"", 0, 0
+
+    def tell(self) -> int:
+        return self._before + self._at
+
+    def seek(self, place: int) -> None:
+        while place > self._before + len(self._held) and self._next():
+            pass
+        self._at = min(place - self._before, len(self._held))
+        if self._at < 0:
+            raise tarfile.ReadError("an archive that goes back")
 
     def read(self, size: int) -> bytes:
-        parts, wanted = [], size
-        while wanted:
-            if self._at >= len(self._held):
-                self._held, self._at = next(self._chunks, None) or b"", 0
-                if not self._held and (more := next((c for c in self._chunks if c), b"")):
-                    self._held = more
-                if not self._held:
-                    break
-            part = self._held[self._at : self._at + wanted]
-            parts.append(part)
+        parts = []
+        while size:
+            part = self._held[self._at : self._at + size]
             self._at += len(part)
-            wanted -= len(part)
+            size -= len(part)
+            parts.append(part)
+            if size and not self._next():
+                break
         return b"".join(parts)
+
+    def _next(self) -> bool:
+        self._before += len(self._held)
+        self._held, self._at = next(self._chunks, b""), 0
+        return bool(self._held)
 
 
 def merged(indices: Iterable[LayerIndex]) -> LayerIndex:
