@@ -22,6 +22,7 @@ _KEPT = re.compile(r"(?:^|/)(?:[^/]+\.(?:dist|egg)-info/(?:METADATA|PKG-INFO|REC
 _LIBC = re.compile(r"(?:^|/)(?:libc\.so\.6|libc-2\.\d+\.so)$")
 _LIBC_VERSION = re.compile(rb"GNU C Library[^\n]*? version (2\.\d+)")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_DAMAGED: tuple[type[Exception], ...] = (tarfile.TarError, fast.error)
 _LARGEST = 16 * 1024 * 1024
 
 
@@ -45,7 +46,7 @@ def scan(chunks: Iterable[bytes]) -> LayerIndex:
             for one in archive:
                 archive.members = []  # a stream of any length in bounded memory
                 _enter(index, archive, one)
-    except (tarfile.TarError, fast.error) as error:
+    except _DAMAGED as error:
         raise RegistryError(f"a layer of the base cannot be read: {error}") from error
     return index
 
