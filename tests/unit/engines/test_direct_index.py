@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shardyard.engines.direct.layer_index import LayerIndex, merged, resolve, scan
+from shardyard.engines.direct.file_tree import merged, resolve
+from shardyard.engines.direct.layer_index import LayerIndex, scan
 from shardyard.errors import ProjectError
 from shardyard.registry.oci.errors import RegistryError
 

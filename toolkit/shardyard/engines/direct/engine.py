@@ -12,8 +12,9 @@ from shardyard.engines.direct import run_lines
 from shardyard.engines.direct.build import Builder
 from shardyard.engines.direct.context import Context
 from shardyard.engines.direct.dockerfile import expanded, parse
+from shardyard.engines.direct.file_tree import merged
 from shardyard.engines.direct.image_config import BASE_DIGEST, BASE_NAME, ImageConfig
-from shardyard.engines.direct.layer_index import LayerIndex, merged, scan
+from shardyard.engines.direct.layer_index import LayerIndex, scan
 from shardyard.engines.direct.reader import KeptReader
 from shardyard.engines.direct.run_lines import RunLines
 from shardyard.engines.direct.store import Record, Store, descriptor

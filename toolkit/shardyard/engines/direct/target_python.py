@@ -6,7 +6,8 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from shardyard.engines.direct.layer_index import LayerIndex, resolve
+from shardyard.engines.direct.file_tree import resolve
+from shardyard.engines.direct.layer_index import LayerIndex
 from shardyard.errors import ProjectError
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
