@@ -33,5 +33,4 @@ def test_models_equal_serial(partitions: int) -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     for model in MODELS:
         assert done.stdout.count(f"equal {model} ") == partitions
-    assert "could not be traced" not in done.stderr
-    assert done.stderr.count("partitioned by a trace") == len(MODELS)
+    assert done.stderr.count("partitioned by a trace on meta") == len(MODELS)

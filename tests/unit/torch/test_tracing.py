@@ -186,6 +186,25 @@ def test_a_parameter_that_another_module_reads_is_seen() -> None:
     assert found.of(net).reads == {id(net.embed.weight)}  # type: ignore[union-attr]
 
 
+def test_shapes_are_enough_for_a_model_that_looks_at_its_mask() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(10, 4)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            x = self.embed(ids).to(torch.device("cpu"))
+            mask = (ids > 0).to(x.device)
+            if mask.all():
+                return x
+            return x * mask[..., None] + torch.zeros(3, 4) * torch.arange(4, device=x.device)
+
+    for ids in (torch.ones(2, 3, dtype=torch.long), torch.zeros(2, 3, dtype=torch.long)):
+        found = traced(Masked(), ids)
+        assert found.kind == "meta"
+        assert found.in_order()[0].outputs[0].shape == (2, 3, 4)
+
+
 def test_what_fails_is_named() -> None:
     with pytest.raises(TraceFailed, match=r"RuntimeError: mat1 and mat2"):
         traced(nn.Linear(3, 3), torch.randn(2, 4))

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from shardyard_runtime.torch.tracing.record import ModuleRecord, Trace, shapes_in, size_of, tensors_in
 
@@ -102,6 +103,8 @@ class Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if not func._schema.is_mutable:
+            args, kwargs = _together(func, args, kwargs)
         out = func(*args, **kwargs)
         if self._stack:
             before = time.perf_counter()
@@ -116,3 +119,21 @@ class Recorder(TorchDispatchMode):
                 record.moved_bytes += sum(map(size_of, [*inputs, *tensors_in(out)]))
             self._since += time.perf_counter() - before
         return out
+
+
+def _together(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Tensors with values follow into an operation with those that have none: on the meta device.
+
+    A move leaves a tensor of either kind where it is: a mask that was sent along can still be looked at.
+    """
+    devices = {tensor.device.type for tensor in tensors_in((args, kwargs))}
+    if func is torch.ops.aten._to_copy.default and _meta(kwargs.get("device")) != ("meta" in devices):
+        kwargs = {**kwargs, "device": args[0].device}
+    if len(devices) < 2 or "meta" not in devices:
+        return args, kwargs
+    moved: tuple[Any, Any] = tree_map_only(torch.Tensor, lambda t: t.to("meta"), (args, kwargs))
+    return moved
+
+
+def _meta(device: Any) -> bool:
+    return device is not None and torch.device(device).type == "meta"

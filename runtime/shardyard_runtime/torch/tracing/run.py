@@ -81,11 +81,10 @@ def _once(
     times: bool,
     memory: bool,
 ) -> Trace:
-    factories = device if device.type == "meta" else contextlib.nullcontext()
     with left_as_found(wrapper):
         real = replace(root, copy, keep=lambda parameter: parameter.device.type == device.type)
         recorder = Recorder(root, real, times, memory)
-        with _stopping_at_backward(wrapper), factories, recorder.recording():
+        with _stopping_at_backward(wrapper), recorder.recording():
             trial(lambda value: copied(value, copy))
     return recorder.trace(device.type)
 

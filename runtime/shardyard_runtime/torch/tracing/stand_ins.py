@@ -12,10 +12,16 @@ from torch import nn
 from shardyard_runtime.torch.microbatch import rebuilt
 
 Copy = Callable[[torch.Tensor], torch.Tensor]
+_SMALL = 2**22
 
 
 def on_meta(tensor: torch.Tensor) -> torch.Tensor:
-    """Shape, strides and dtype only."""
+    """Shape, strides and dtype only; but small tensors of whole numbers are copied.
+
+    Models look at those (is anything masked?), and computing with them costs next to nothing.
+    """
+    if not (tensor.is_floating_point() or tensor.is_complex() or tensor.is_meta) and tensor.numel() <= _SMALL:
+        return tensor.detach().to("cpu", copy=True)
     return torch.empty_like(tensor, device="meta").requires_grad_(tensor.requires_grad)
 
 
