@@ -58,8 +58,9 @@ class MpiTransport:
     A key with a handler calls it on the communication thread; any other waits in a mailbox for :meth:`receive`.
     """
 
-    def __init__(self, comm: Any) -> None:
+    def __init__(self, comm: Any, device: torch.device) -> None:
         self._comm = comm
+        self._device = device
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
         self._bound = float(os.environ.get("SHARDYARD_COMM_TIMEOUT", "1800"))
@@ -141,8 +142,14 @@ class MpiTransport:
         self._wake.set()
         self._thread.join(max(0.0, deadline - time.monotonic()) + 1.0)
 
+    def enter_thread(self) -> None:
+        """For each thread that handles tensors: the current GPU is a thread's own, and 0 in a new one."""
+        if self._device.type == "cuda":
+            torch.cuda.set_device(self._device)
+
     def _loop(self) -> None:
         try:
+            self.enter_thread()
             self._progress()
         except BaseException as error:  # nobody would see it on this thread: those who wait must
             broken = CommunicationBroken(f"the communication of rank {self.rank} broke: {error!r}")

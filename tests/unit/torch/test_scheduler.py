@@ -22,6 +22,9 @@ from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler
 STREAMS = Streams(torch.device("cpu"))
 
 
+def nothing() -> None: ...
+
+
 def execute(step: int, module: str, structure: bytes, arguments: list[Any], context: CallContext) -> Execute:
     needs_grad = [False] * len(arguments)
     return Execute(step, (1, 0), 0, module, None, structure, arguments, needs_grad, [], frozenset(), context)
@@ -39,6 +42,8 @@ class Alone:
     def __init__(self) -> None:
         self.sent: list[Any] = []
 
+    def enter_thread(self) -> None: ...
+
     def handle(self, key: Any, handler: Any, broken: Any) -> None: ...
 
     @contextlib.contextmanager
@@ -51,7 +56,7 @@ class Alone:
 
 def run_all(pipeline: str, calls: list[tuple[int, Phase]]) -> list[tuple[int, Phase]]:
     order: list[tuple[int, Phase]] = []
-    scheduler = Scheduler(pipeline, STREAMS)
+    scheduler = Scheduler(pipeline, STREAMS, nothing)
     for call in calls:
         scheduler.spawn(lambda call=call: order.append(call), *call)  # type: ignore[misc]
     scheduler.run(lambda: None, lambda: len(order) == len(calls))
@@ -125,7 +130,7 @@ def test_no_more_microbatches_than_the_cap_are_in_flight(cap: int) -> None:
 
 
 def test_abandon_unwinds_every_call_and_the_scheduler_works_on() -> None:
-    scheduler = Scheduler("interleaved", STREAMS)
+    scheduler = Scheduler("interleaved", STREAMS, nothing)
     events: list[str] = []
 
     def blocks(name: str) -> Callable[[], None]:
@@ -161,7 +166,7 @@ def test_abandon_unwinds_every_call_and_the_scheduler_works_on() -> None:
 
 
 def test_an_unwinding_call_cannot_start_to_wait_again() -> None:
-    scheduler = Scheduler("interleaved", STREAMS)
+    scheduler = Scheduler("interleaved", STREAMS, nothing)
     events: list[str] = []
 
     def body() -> None:
@@ -196,7 +201,7 @@ def test_a_failed_microbatch_raises_its_own_error_tells_the_peers_and_the_next_s
 
 def test_a_step_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler_module, "_BOUND", 0.05)
-    scheduler = Scheduler("interleaved", STREAMS)
+    scheduler = Scheduler("interleaved", STREAMS, nothing)
     scheduler.spawn(lambda: scheduler.wait(scheduler.prepare_wait()), 0, Phase.FORWARD)
     with pytest.raises(TimeoutError, match="1 wait for answers of other ranks"):
         scheduler.run(lambda: None, lambda: False)
@@ -243,3 +248,24 @@ def test_what_arrives_before_a_step_runs_in_it() -> None:
     assert transport.sent == []
     engine.lead(lambda: [lambda: None])
     assert sorted(kinds(transport)) == ["Ended", "Executed", "MicrobatchDone"]
+
+
+def test_every_thread_that_runs_tasks_is_set_up_once() -> None:
+    entered: list[threading.Thread] = []
+    scheduler = Scheduler("interleaved", STREAMS, lambda: entered.append(threading.current_thread()))
+    ran: list[threading.Thread] = []
+
+    def blocks() -> None:
+        ran.append(threading.current_thread())
+        task = scheduler.prepare_wait()
+        if len(ran) == 3:
+            for other in list(scheduler._blocked):
+                scheduler.wake(other, None)
+        scheduler.wait(task)
+
+    for index in range(3):
+        scheduler.spawn(blocks, index, Phase.FORWARD)
+    scheduler.run(lambda: None, lambda: len(ran) == 3 and not scheduler._ready and not scheduler._blocked)
+    assert len(set(ran)) == 3
+    assert set(ran) == set(entered)
+    assert len(entered) == 3

@@ -56,7 +56,7 @@ class Engine:
         self._active_microbatches = active_microbatches
         self._simple = pipeline == "simple"
         self.streams = Streams(device)
-        self._scheduler = Scheduler(pipeline, self.streams)
+        self._scheduler = Scheduler(pipeline, self.streams, transport.enter_thread)
         self._replica = replica
         self._step = 0
         self._lock = threading.Lock()

@@ -49,6 +49,7 @@ class _Worker:
         threading.Thread(target=self._loop, name="shardyard-task", daemon=True).start()
 
     def _loop(self) -> None:
+        self._scheduler.enter_thread()
         while True:
             self.baton.acquire()
             task = self.task
@@ -67,10 +68,14 @@ class _Worker:
 
 
 class Scheduler:
-    """Runs tasks by a pick rule: ``interleaved`` takes a ready backward first, ``simple`` a ready forward."""
+    """Runs tasks by a pick rule: ``interleaved`` takes a ready backward first, ``simple`` a ready forward.
 
-    def __init__(self, pipeline: str, streams: Streams) -> None:
+    ``enter_thread`` is called once on each thread that runs tasks: the current GPU is a thread's own.
+    """
+
+    def __init__(self, pipeline: str, streams: Streams, enter_thread: Callable[[], None]) -> None:
         self._streams = streams
+        self.enter_thread = enter_thread
         self._backward_first = pipeline != "simple"
         self.current = threading.local()
         self._idle: list[_Worker] = []
