@@ -10,6 +10,7 @@ from functools import cache
 
 from .config import JobConfig
 from .errors import LaunchError
+from .groups import distribution_hosts
 
 
 @dataclass(frozen=True)
@@ -27,22 +28,6 @@ class Cluster:
 
     def host_of(self, rank: int) -> str:
         return self.hosts[min(rank // self.processes_per_host, len(self.hosts) - 1)]
-
-
-def distribution_groups(config: JobConfig) -> list[str]:
-    named = config.hyperparameters.get("sagemaker_distribution_instance_groups")
-    if named:
-        return list(named)
-    return [str(config.resource["current_group_name"])] if config.distribution_enabled else []
-
-
-def distribution_hosts(config: JobConfig) -> list[str]:
-    groups = config.resource["instance_groups"]
-    wanted = distribution_groups(config)
-    if not groups:
-        return config.hosts
-    hosts = [host for group in groups if group["instance_group_name"] in wanted for host in group["hosts"]]
-    return hosts or config.hosts
 
 
 def read_cluster(config: JobConfig) -> Cluster:

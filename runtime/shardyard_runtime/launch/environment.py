@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from .arguments import to_arguments
-from .cluster import core_count, distribution_groups, distribution_hosts, gpu_count
+from .cluster import core_count, gpu_count
 from .config import JobConfig
 from .entry import EntryPoint
+from .groups import distribution_groups, distribution_hosts
 from .logs import log_level
 from .neurons import neuron_count
 

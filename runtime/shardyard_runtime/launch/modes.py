@@ -7,9 +7,9 @@ import logging
 import re
 from collections.abc import Mapping
 
-from .cluster import distribution_hosts
 from .config import JobConfig
 from .errors import LaunchError
+from .groups import check_groups, takes_part
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class Mode(enum.Enum):
 def choose_mode(config: JobConfig, environ: Mapping[str, str]) -> Mode:
     if training_function(environ):
         return Mode.FUNCTION
-    _check_groups(config)
-    if config.current_host not in distribution_hosts(config):
+    check_groups(config)
+    if not takes_part(config):
         return Mode.PLAIN
     if config.mpi_enabled:
         return Mode.MPI
@@ -52,17 +52,6 @@ def choose_mode(config: JobConfig, environ: Mapping[str, str]) -> Mode:
                 "`torch_distributed` in the estimator's distribution."
             )
     return Mode.PLAIN
-
-
-def _check_groups(config: JobConfig) -> None:
-    known = [str(group["instance_group_name"]) for group in config.resource["instance_groups"]]
-    named = config.hyperparameters.get("sagemaker_distribution_instance_groups") or []
-    strange = [name for name in named if name not in known] if known else []
-    if strange:
-        raise LaunchError(
-            f"sagemaker_distribution_instance_groups names {strange[0]!r}, which is no instance group of this "
-            f"job: it has {', '.join(map(repr, known))}. Correct instance_groups in the estimator's distribution."
-        )
 
 
 def training_function(environ: Mapping[str, str]) -> str:

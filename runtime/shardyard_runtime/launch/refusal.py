@@ -7,9 +7,10 @@ import json
 import queue
 from pathlib import Path
 
-from .cluster import Cluster, distribution_hosts
+from .cluster import Cluster
 from .config import JobConfig
 from .errors import LaunchError
+from .groups import distribution_hosts
 
 
 def tell_the_others(base: Path, run_dir: Path, problem: LaunchError) -> None:

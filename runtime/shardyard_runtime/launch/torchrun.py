@@ -8,9 +8,10 @@ import os
 import sys
 from collections.abc import Mapping
 
-from .cluster import distribution_hosts, read_cluster
+from .cluster import read_cluster
 from .entry import EntryPoint, Kind
 from .errors import LaunchError
+from .groups import distribution_hosts
 from .host import Host
 from .outcome import Outcome
 from .plain import SCRIPT, follow, script_environment

@@ -83,6 +83,13 @@ EQUAL = [
             hosts=["algo-1", "algo-2", "algo-3", "algo-10"], current_group_name="cpu", instance_groups=GROUPS
         ),
     ),
+    python(
+        "outside the distribution",
+        values={"sagemaker_mpi_enabled": "true", "sagemaker_distribution_instance_groups": '["gpu"]'},
+        resource=resource(
+            hosts=["algo-1", "algo-2", "algo-3", "algo-10"], current_group_name="cpu", instance_groups=GROUPS
+        ),
+    ),
     python("many hosts", resource=resource(current_host="algo-2", hosts=["algo-1", "algo-2", "algo-10"])),
     python("topology", resource=resource(topology=[{"hostName": "algo-1", "capacityUnitId": "u"}])),
     python("unknown keys", resource=resource(more={"x": [1]}, current_instance_group="old")),

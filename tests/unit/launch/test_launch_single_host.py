@@ -109,6 +109,13 @@ def test_a_host_outside_the_distribution_runs_plain(tmp_path: Path) -> None:
         assert choose_mode(config(tmp_path / host, asked, **given), {}) is mode
 
 
+def test_without_a_list_of_groups_the_hosts_own_name_counts(tmp_path: Path) -> None:
+    asked = {"sagemaker_mpi_enabled": "true", "sagemaker_distribution_instance_groups": "gpu"}
+    for group, mode in (("cpu", Mode.PLAIN), ("gpu", Mode.MPI)):
+        given = {"current_host": "algo-1", "hosts": ["algo-1"], "current_group_name": group}
+        assert choose_mode(config(tmp_path / group, asked, **given), {}) is mode
+
+
 def test_a_group_that_is_not_there_is_refused(tmp_path: Path) -> None:
     groups = [{"instance_group_name": "gpu", "instance_type": "t", "hosts": ["algo-1"]}]
     asked = {"sagemaker_mpi_enabled": "true", "sagemaker_distribution_instance_groups": '["gpus"]'}
