@@ -47,7 +47,9 @@ def split(value: Any, count: int, axis: int, name: str) -> list[Any]:
                 f"argument {name!r} has {value.size(axis)} samples along dimension {axis}, which {count} microbatches "
                 "do not divide. Use drop_last=True in the data loader, or another number of microbatches"
             )
-        return list(value.chunk(count, axis))
+        pieces = value.chunk(count, axis)
+        # Views share one version counter: a change of one in place would spoil what autograd saved of the others.
+        return [piece if piece.requires_grad else piece.data for piece in pieces]
     if hasattr(value, "smp_slice"):
         return [value.smp_slice(count, index, axis) for index in range(count)]
     if isinstance(value, Mapping):

@@ -123,3 +123,15 @@ def test_a_defaultdict_stays_one() -> None:
     first, second = split(batch, 2, 0, "batch")
     assert first.default_factory is list
     assert torch.equal(second["x"][0], torch.tensor([2, 3]))
+
+
+def test_a_change_of_one_microbatch_leaves_what_autograd_saved_of_another() -> None:
+    weight = torch.ones(4, requires_grad=True)
+    first, second = split(torch.arange(4.0), 2, 0, "x")
+    saved = (weight[:2] * second).sum()
+    first *= 2
+    saved.backward()
+    assert torch.equal(weight.grad, torch.tensor([2.0, 3.0, 0.0, 0.0]))
+    leaf = torch.ones(4, requires_grad=True)
+    sum(piece.sum() for piece in split(leaf, 2, 0, "leaf")).backward()  # type: ignore[union-attr]
+    assert torch.equal(leaf.grad, torch.ones(4))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -20,36 +19,25 @@ from shardyard_runtime.torch.pipeline.messages import (
     Failed,
     Give,
 )
+from shardyard_runtime.torch.pipeline.parts import Parts
 from shardyard_runtime.torch.pipeline.remote import Call, ship
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, Scope, Value
-from shardyard_runtime.torch.pipeline.scheduler import Scheduler, Task
-from shardyard_runtime.torch.pipeline.values import CallId, Ref, Store, ValueId
+from shardyard_runtime.torch.pipeline.scheduler import Task
+from shardyard_runtime.torch.pipeline.values import CallId, Ref, ValueId
 
 Input = tuple[bool, bool, torch.Size, torch.dtype]  # remote, requires grad, shape, dtype
 
 
-class Post(Protocol):
-    def __call__(self, dest: int, message: Any) -> None: ...
-
-
 class Caller:
-    """Calls that this rank makes of others. ``lock`` guards ``store``; messages leave by ``post``."""
+    """Calls that this rank makes of others."""
 
-    def __init__(
-        self,
-        rank: int,
-        device: torch.device,
-        scheduler: Scheduler,
-        store: Store,
-        lock: threading.Lock,
-        post: Post,
-    ) -> None:
-        self.rank = rank
-        self.device = device
-        self._scheduler = scheduler
-        self._store = store
-        self._lock = lock
-        self._post = post
+    def __init__(self, parts: Parts) -> None:
+        self.rank = parts.rank
+        self.device = parts.device
+        self._scheduler = parts.scheduler
+        self._store = parts.store
+        self._lock = parts.lock
+        self._post = parts.post
         self._counter = itertools.count()
         self._waiting: dict[CallId, Task] = {}
         self._scopes: dict[int, Scope] = {}

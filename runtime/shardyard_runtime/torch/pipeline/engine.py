@@ -6,7 +6,6 @@ Rank 0 of a pipeline group runs the user's function once a microbatch; the other
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,11 +29,11 @@ from shardyard_runtime.torch.pipeline.messages import (
     MicrobatchDone,
 )
 from shardyard_runtime.torch.pipeline.owner import Owner
+from shardyard_runtime.torch.pipeline.parts import Parts
 from shardyard_runtime.torch.pipeline.randomness import Streams, seed_of
 from shardyard_runtime.torch.pipeline.remote import call_module
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, current, fetched
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler, Task
-from shardyard_runtime.torch.pipeline.values import Store
 
 _KEY = "engine"
 
@@ -59,10 +58,10 @@ class Engine:
         self._scheduler = Scheduler(pipeline, self.streams, transport.enter_thread)
         self._replica = replica
         self._step = 0
-        self._lock = threading.Lock()
-        self._store = Store()
-        self._caller = Caller(transport.rank, device, self._scheduler, self._store, self._lock, self._post)
-        self._owner = Owner(self._caller, self._scheduler, self.streams, self._store, self._lock, self._post)
+        parts = Parts(transport.rank, device, self._scheduler, self.streams, self._post)
+        self._store, self._lock = parts.store, parts.lock
+        self._caller = Caller(parts)
+        self._owner = Owner(parts, self._caller)
         self._early: list[tuple[int, Any]] = []
         self._running = False
         self._outcome: Ended | Abandoned | None = None

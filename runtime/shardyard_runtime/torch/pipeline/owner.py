@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from torch import nn
 
 from shardyard_runtime.comm.torch_codec import flatten, unflatten
 from shardyard_runtime.torch.pipeline import errors, shipping
-from shardyard_runtime.torch.pipeline.caller import Caller, Post
+from shardyard_runtime.torch.pipeline.caller import Caller
 from shardyard_runtime.torch.pipeline.intercept import call_here
 from shardyard_runtime.torch.pipeline.messages import (
     Backward,
@@ -25,10 +24,10 @@ from shardyard_runtime.torch.pipeline.messages import (
     Given,
     Output,
 )
-from shardyard_runtime.torch.pipeline.randomness import Streams
+from shardyard_runtime.torch.pipeline.parts import Parts
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, settled
-from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler
-from shardyard_runtime.torch.pipeline.values import CallId, Ref, Store
+from shardyard_runtime.torch.pipeline.scheduler import Phase
+from shardyard_runtime.torch.pipeline.values import CallId, Ref
 
 
 class _Enter(torch.autograd.Function):
@@ -73,21 +72,13 @@ class _Served:
 class Owner:
     """Runs the modules that this rank owns, and operations on values that it holds, for the other ranks."""
 
-    def __init__(
-        self,
-        caller: Caller,
-        scheduler: Scheduler,
-        streams: Streams,
-        store: Store,
-        lock: threading.Lock,
-        post: Post,
-    ) -> None:
+    def __init__(self, parts: Parts, caller: Caller) -> None:
         self._caller = caller
-        self._streams = streams
-        self._scheduler = scheduler
-        self._store = store
-        self._lock = lock
-        self._post = post
+        self._scheduler = parts.scheduler
+        self._streams = parts.streams
+        self._store = parts.store
+        self._lock = parts.lock
+        self._post = parts.post
         self._served: dict[int, dict[CallId, _Served]] = {}
         self.modules: dict[str, nn.Module] = {}
         self.own_error: BaseException | None = None
