@@ -54,6 +54,31 @@ KNOWN = [
         lambda theirs, ours: bool(theirs) and ours in ("[]", []),
     ),
 ]
+# Of what a rank sees in a job with MPI, beside those above.
+KNOWN_OF_RANKS = [
+    Difference(
+        "own-host",
+        "environment/(SM_(CURRENT_HOST|RESOURCE_CONFIG)"
+        "|SM_TRAINING_ENV/(current_host|is_master|resource_config/current_host))",
+        lambda theirs, ours: "algo-1" in str(theirs) or theirs is True,
+    ),
+    Difference(
+        "no-shim", "environment/LD_PRELOAD", lambda theirs, ours: "gethostname" in theirs and ours is None
+    ),
+    Difference("nccl", "environment/NCCL_(DEBUG|MIN_NRINGS)", lambda theirs, ours: theirs in ("INFO", "4")),
+    Difference(
+        "for-scripts",
+        "environment/(MASTER_(ADDR|PORT)|OMP_NUM_THREADS|SHARDYARD_(LOCAL_RANK|RUN_DIR|EXPORTED))",
+        lambda theirs, ours: theirs is None,
+    ),
+    Difference("script-file", "file", lambda theirs, ours: ours == f"/opt/ml/code/{theirs}"),
+    Difference(
+        "mpirun",
+        "environment/(OMPI_(MCA_.*|ARGV|COMMAND|FILE_LOCATION|UNIVERSE_SIZE)|PMIX_.*|(DY)?LD_LIBRARY_PATH)",
+        lambda theirs, ours: True,
+    ),
+    Difference("ssh", "environment/(SSH_.*|MAIL|MOTD_SHOWN)", lambda theirs, ours: True),
+]
 # Differences of whole runs: a tree names the one that it is made to show.
 WHOLE = {"submitted-wins", "submit-variable", "defaults", "unsettable"}
 
@@ -65,8 +90,15 @@ def explain(place: str, pair: Pair) -> str | None:
     return None
 
 
-def documented() -> set[str]:
-    """Names in the table of docs/launcher.md."""
+def explain_rank(place: str, pair: Pair) -> str | None:
+    for known in KNOWN_OF_RANKS:
+        if re.fullmatch(known.place, place) and known.holds(*pair):
+            return known.name
+    return explain(place, pair)
+
+
+def documented(section: str = "Differences from sagemaker-training") -> set[str]:
+    """Names in a table of docs/launcher.md."""
     text = Path(REPOSITORY / "docs" / "launcher.md").read_text()
-    table = text.split("## Differences from sagemaker-training")[1].split("\n## ")[0]
+    table = text.split(f"## {section}\n")[1].split("\n## ")[0]
     return set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE))

@@ -29,16 +29,27 @@ NOISE = {"_", "PWD", "OLDPWD", "SHLVL", "SAGEMAKER_BASE_DIR", "LC_CTYPE"}
 
 def seen(result: Result) -> dict[str, Any]:
     """With the base folder's place taken out, so that two copies of a tree can be compared."""
-    base = result.base
+    found = observed(result.base)
+    return {
+        **found,
+        "files": _files(result.base),
+        "succeeded": result.succeeded,
+        "exit code": result.exit_code,
+    }
+
+
+def observed(base: Path, suffix: str = "") -> dict[str, Any]:
+    """What the script wrote down; `suffix` tells the reports of several ranks apart."""
     found: dict[str, Any] = {}
-    if (base / "seen.json").exists():
-        found = json.loads((base / "seen.json").read_text())
-    elif (base / "words").exists():
-        pairs = [item.partition("=") for item in _words(base / "variables")]
+    words = base / f"words{suffix}"
+    if (base / f"seen{suffix}.json").exists():
+        found = json.loads((base / f"seen{suffix}.json").read_text())
+    elif words.exists():
+        pairs = [item.partition("=") for item in _words(base / f"variables{suffix}")]
         found = {
-            "arguments": _words(base / "words"),
+            "arguments": _words(words),
             "environment": {name: value for name, _, value in pairs},
-            "folder": (base / "folder").read_text().strip(),
+            "folder": (base / f"folder{suffix}").read_text().strip(),
         }
     found = json.loads(json.dumps(found).replace(json.dumps(str(base))[1:-1], "/opt/ml"))
     environment = found.get("environment", {})
@@ -46,7 +57,7 @@ def seen(result: Result) -> dict[str, Any]:
         del environment[name]
     if "SM_TRAINING_ENV" in environment:
         environment["SM_TRAINING_ENV"] = json.loads(environment["SM_TRAINING_ENV"])
-    return {**found, "files": _files(base), "succeeded": result.succeeded, "exit code": result.exit_code}
+    return found
 
 
 def differences(one: Any, other: Any, path: str = "") -> dict[str, tuple[Any, Any]]:
