@@ -1,4 +1,4 @@
-"""Reads the data files beside this package."""
+"""Reads the data files beside this package, which scripts/catalog.py makes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import json
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+
+class NoBase(LookupError):
+    """No such base; the message says what there is instead, ``key`` the setting to change."""
+
+    def __init__(self, key: str, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.key, self.message, self.remedy = key, message, remedy
 
 
 @cache

@@ -13,6 +13,7 @@ from shardyard.cli import (
     check,
     doctor,
     estimator,
+    images,
     init,
     plan,
     push,
@@ -22,7 +23,7 @@ from shardyard.cli import (
 from shardyard.errors import ShardyardError
 
 # In the order of --help.
-COMMANDS = (init, check, plan, render, build, push, build_and_push, run, estimator, doctor)
+COMMANDS = (init, images, check, plan, render, build, push, build_and_push, run, estimator, doctor)
 
 commands = typer.Typer(
     name="shardyard",
