@@ -18,6 +18,7 @@ from shardyard_runtime.torch.partition.agree import agreed
 from shardyard_runtime.torch.partition.decision import Decision
 from shardyard_runtime.torch.pipeline.intercept import OutsideStep, intercept
 from shardyard_runtime.torch.pipeline.remote_tensor import current
+from shardyard_runtime.torch.precision.model import LowPrecisionModule, low_dtype
 from shardyard_runtime.torch.state import state
 from shardyard_runtime.torch.tracing.run import Trial
 
@@ -73,7 +74,9 @@ class DistributedModel(nn.Module):
         self.trace_device = trace_device
         self.trace_execution_times = trace_execution_times
         self.trace_memory_usage = trace_memory_usage
-        self.module = ReplicatedModule(module) if cfg.ddp else module
+        dtype = low_dtype(cfg)
+        inner = module if dtype is None else LowPrecisionModule(module, dtype)
+        self.module = ReplicatedModule(inner) if cfg.ddp else inner
         self.partitioned = False
         self.bucket_cap_mb = bucket_cap_mb
         self._backward_passes_per_step = backward_passes_per_step
@@ -107,9 +110,10 @@ class DistributedModel(nn.Module):
             for t, g in zip(outputs, given, strict=True)
         ]
         engine.park()
+        scale = self._scale * (state.optimizer.loss_scale if state.optimizer is not None else 1.0)
         # Below torch functions: what autograd asks of remote tensors needs no bytes.
         with torch.autograd.set_multithreading_enabled(False), torch._C.DisableTorchFunctionSubclass():
-            torch.autograd.backward(outputs, [None if g is None else g * self._scale for g in scaled])
+            torch.autograd.backward(outputs, [None if g is None else g * scale for g in scaled])
 
     # -- partitioning -----------------------------------------------------------------------------------------
 
@@ -171,7 +175,10 @@ class DistributedModel(nn.Module):
 
     def get_module(self) -> nn.Module:
         """The user's model, below every wrapper."""
-        return self.module.module if isinstance(self.module, ReplicatedModule) else self.module
+        module = self.module
+        while isinstance(module, ReplicatedModule | LowPrecisionModule):
+            module = module.module
+        return module
 
     def local_named_modules(self) -> Iterator[tuple[str, nn.Module]]:
         """Modules that this rank's partition owns; all of them before the first step."""
@@ -281,6 +288,8 @@ class DistributedModel(nn.Module):
             )
         local = {k: items[k] for k in expected if k in items}
         result = self.get_module().load_state_dict(local, strict=False)
+        if state.optimizer is not None:
+            state.optimizer.parameters_loaded()
         result.missing_keys[:] = missing  # not what other ranks hold
         result.unexpected_keys[:] = unknown
         return result

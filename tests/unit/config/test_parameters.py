@@ -69,8 +69,8 @@ def test_null_and_the_documented_default_ask_for_nothing(name: str, framework: s
     [
         ({"tensor_parallel_degree": 2, "ddp": True}, ["2", "tensor parallelism is not built yet"]),
         ({"sharded_data_parallel_degree": 4}, ["sharded data parallelism is not built yet"]),
-        ({"fp16": True}, ["float16"]),
-        ({"bf16": True}, ["bfloat16"]),
+        ({"fp16_params": True}, ["fp16 keeps masters"]),
+        ({"fp16": True, "bf16": True}, ["keep one of them"]),
         ({"shard_optimizer_state": 1}, ["optimizer"]),
         ({"offload_activations": True}, ["offloading"]),
         ({"deterministic_server": True}, ["order"]),
@@ -99,7 +99,7 @@ def test_refusals_say_what_is_missing(raw: dict[str, object], words: list[str]) 
 
 def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(ParameterError) as caught:
-        parse({"microbatch": 2, "fp16": True, "pipeline": "x", "static_mode": True})
+        parse({"microbatch": 2, "shard_optimizer_state": True, "pipeline": "x", "static_mode": True})
     assert len(caught.value.findings) == 4
     assert len(caught.value.warnings) == 1
 

@@ -60,7 +60,7 @@ def test_arithmetic_spells_out_every_factor(folder: Path) -> None:
         ({"distribution__mpi__enabled": False}, "no-mpi"),
         ({PARAMETERS: {"ddp": True}}, "no-partitions"),
         ({PARAMETERS: {"partitions": 2}}, "no-ddp"),
-        ({PARAMETERS: {"partitions": 2, "fp16": True}}, "parameter"),
+        ({PARAMETERS: {"partitions": 2, "shard_optimizer_state": True}}, "parameter"),
         ({"distribution__smdistributed__dataparallel": {"enabled": False}}, "two-strategies"),
         ({"image__entry_point": "missing.py"}, "no-entry-point"),
         ({"image__entry_point": "../train.py"}, "outside"),
@@ -92,7 +92,7 @@ def test_orders_that_the_sdk_refuses_are_named(folder: Path, order: str, remedy:
 
 
 def test_the_library_of_the_base_may_have_what_ours_has_not(folder: Path) -> None:
-    given = {"partitions": 2, "ddp": True, "fp16": True}
+    given = {"partitions": 2, "ddp": True, "shard_optimizer_state": True}
     assert codes(folder, **{PARAMETERS: given, "image__runtime": "image"}) == {}
     assert "parameter" in codes(folder, **{PARAMETERS: given | {"fp17": True}, "image__runtime": "image"})
 
