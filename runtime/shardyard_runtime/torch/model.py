@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from shardyard_runtime.config.placement import Group
+from shardyard_runtime.errors import NotBuiltYet
 from shardyard_runtime.torch import data_parallel
 from shardyard_runtime.torch.checkpoints.together import gather, regroup
 from shardyard_runtime.torch.partition.agree import agreed
@@ -46,10 +49,12 @@ class DistributedModel(nn.Module):
             or "cpu". Nothing is computed where the model lets itself be traced by shapes alone.
         trace_execution_times: run the trace for real and weigh modules by seconds instead of operations counted.
         trace_memory_usage: count the tensors that autograd keeps as activations, instead of modules' outputs.
-        overlapping_allreduce: accepted; gradients are reduced at the end of the step.
+        overlapping_allreduce: accepted; gradients are reduced at the end of the step in either case.
         backward_passes_per_step: steps with a backward between two reductions of the gradients.
         average_grads_across_microbatches: divide gradients by the number of microbatches.
         bucket_cap_mb: size of a reduced bucket of gradients, in MiB.
+        broadcast_buffers: with ``ddp`` every training step starts with the first replica's buffers on all of them.
+        gradient_as_bucket_view: accepted; no bucket outlives its reduction, so there is no memory to save.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class DistributedModel(nn.Module):
         self.module = ReplicatedModule(inner) if cfg.ddp else inner
         self.partitioned = False
         self.bucket_cap_mb = bucket_cap_mb
+        self._broadcast_buffers = broadcast_buffers
+        self._gathered = False  # parameters of other partitions are here, by cpu()
         self._backward_passes_per_step = backward_passes_per_step
         self._passes = 0
         self._scale = 1.0 / cfg.microbatches if average_grads_across_microbatches else 1.0
@@ -120,6 +127,10 @@ class DistributedModel(nn.Module):
     def begin_step(self, trial: Trial | None = None) -> None:
         """Called by ``smp.step`` on every rank; the first call partitions, with a trace of ``trial``."""
         if self.partitioned:
+            if self._gathered:
+                self._settle()
+            if self._broadcast_buffers and self.training and torch.is_grad_enabled():
+                _broadcast_buffers(self)
             return
         runtime, root = state.live, self.get_module()
         self._decision = agreed(self, trial)
@@ -128,13 +139,9 @@ class DistributedModel(nn.Module):
         mine = runtime.placement.rank_in(Group.PP, runtime.rank)
         runtime.engine.own(dict(named), self._owner)
         for path, module in root.named_modules():
-            here = self._owner[path] == mine
-            intercept(runtime.engine, module, path, self._owner[path], here)
-            if here:
-                _move(module, runtime.device)
-            else:
-                _release(module)
+            intercept(runtime.engine, module, path, self._owner[path], self._owner[path] == mine)
         self.partitioned = True
+        self._settle()
         data_parallel.synchronize(self)
         if runtime.rank == 0 and self._decision.partitions > 1:
             print(self.partition_table(), file=sys.stderr, flush=True)
@@ -142,6 +149,16 @@ class DistributedModel(nn.Module):
             state.optimizer.after_partition()
         for hook in list(self._post_partition.values()):
             hook(self, state.optimizer)
+
+    def _settle(self) -> None:
+        """Puts what this rank's partition owns on its device, and frees the rest."""
+        here = {id(module) for module in self.local_modules()}
+        for module in self.get_module().modules():
+            if id(module) in here:
+                _move(module, state.live.device)
+            else:
+                _release(module)
+        self._gathered = False
 
     def end_step(self) -> None:
         for hook in list(self._post_step.values()):
@@ -207,6 +224,100 @@ class DistributedModel(nn.Module):
 
     def local_buffers(self) -> Iterator[torch.Tensor]:
         return (buffer for _, buffer in self.local_named_buffers())
+
+    # -- data parallelism, and devices ------------------------------------------------------------------------
+
+    def join(
+        self,
+        divide_by_initial_world_size: bool = True,
+        enable: bool = True,
+        throw_on_early_termination: bool = False,
+    ) -> contextlib.AbstractContextManager[None]:
+        """For replicas with different numbers of batches: NotBuiltYet, unless there is one replica. Needs ``ddp``."""
+        if not state.cfg.ddp:
+            raise RuntimeError('model.join() is for data parallelism: set the parameter "ddp": true')
+        if enable and len(state.live.placement.group(Group.DP, state.live.rank)) > 1:
+            raise NotBuiltYet(
+                "DistributedModel.join",
+                "training with uneven inputs",
+                "give each replica the same number of batches: drop_last=True, or a DistributedSampler",
+            )
+        return contextlib.nullcontext()
+
+    def register_comm_hook(self, state: object, callable: Callable[..., Any]) -> None:
+        """Raises NotBuiltYet: the reduction of gradients cannot be replaced."""
+        raise NotBuiltYet(
+            "DistributedModel.register_comm_hook",
+            "a reduction of gradients of one's own",
+            "change gradients, averaged by then, between the step function and optimizer.step()",
+        )
+
+    def cpu(self) -> DistributedModel:
+        """Brings all partitions' parameters and buffers here, to the CPU. Collective over the pipeline group.
+
+        The model still runs in steps only, and the next step takes them apart again.
+        """
+        if not self.partitioned:
+            return super().cpu()
+        root = self.get_module()
+        mine = [
+            {name: tensor.detach().cpu() for name, tensor in named}
+            for named in (self.local_named_parameters(), self.local_named_buffers())
+        ]
+        for parameters, buffers in state.live.objects.allgather(mine, Group.PP):
+            for name, value in parameters.items():
+                parameter = root.get_parameter(name)
+                gradient, parameter.grad = parameter.grad, None
+                parameter.data = value
+                parameter.grad = None if gradient is None else gradient.cpu()
+            for name, value in buffers.items():
+                path, _, own = name.rpartition(".")
+                root.get_submodule(path)._buffers[own] = value
+        self._gathered = True
+        return self
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], *args: Any, **kwargs: Any) -> Any:
+        """What ``to``, ``cuda``, ``half`` and the like come to; a partitioned model stays where it is, as it is."""
+        if not self.partitioned:
+            return super()._apply(fn, *args, **kwargs)
+        here = [*self.local_parameters(), *self.local_buffers()]
+        for dtype, device in {(t.dtype, t.device) for t in here}:
+            made = fn(torch.empty(0, dtype=dtype, device=device))
+            if (made.dtype, made.device) != (dtype, device):
+                raise RuntimeError(
+                    f"the model is partitioned, with {dtype} on {device}, and cannot become {made.dtype} on "
+                    f"{made.device}: convert it before its first step. model.cpu() brings all of it to the CPU"
+                )
+        for tensor in here:
+            tensor.data = fn(tensor.data)
+        return self
+
+    # -- tensor parallelism, which has degree 1 ---------------------------------------------------------------
+
+    def distributed_modules(self) -> Iterator[nn.Module]:
+        return iter(())
+
+    def is_distributed_parameter(self, param: nn.Parameter) -> bool:
+        return False
+
+    def is_distributed_buffer(self, buf: torch.Tensor) -> bool:
+        return False
+
+    def is_scaled_batch_parameter(self, param: nn.Parameter) -> bool:
+        return False
+
+    def is_scaled_batch_buffer(self, buf: torch.Tensor) -> bool:
+        return False
+
+    def default_reducer_named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Those whose gradients are averaged over the data-parallel group: all that are here."""
+        return self.local_named_parameters()
+
+    def scaled_batch_reducer_named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return iter(())
+
+    def virtual_named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return self.get_module().named_parameters()
 
     # -- state ------------------------------------------------------------------------------------------------
 
@@ -331,9 +442,26 @@ def _release(module: nn.Module) -> None:
 def _move(module: nn.Module, device: torch.device) -> None:
     """Puts a module's own parameters and buffers on this rank's device, keeping the parameters' identity."""
     for parameter in module.parameters(recurse=False):
+        gradient, parameter.grad = parameter.grad, None
         parameter.data = parameter.data.to(device)
+        parameter.grad = None if gradient is None else gradient.to(device)
     for name, buffer in module.named_buffers(recurse=False):
         module._buffers[name] = buffer.to(device)
+
+
+def _broadcast_buffers(model: DistributedModel) -> None:
+    """Gives every replica the buffers of the first one, as one message; batch norm's would drift apart."""
+    members = state.live.placement.group(Group.DP, state.live.rank)
+    buffers = list({id(b): b for b in model.local_buffers()}.values())
+    if not state.cfg.ddp or len(members) == 1 or not buffers:
+        return
+    raw = [b.detach().reshape(-1).view(torch.uint8) for b in buffers]
+    flat = torch.cat(raw)
+    dist.broadcast(flat, members[0], group=state.live.process_groups[Group.DP])
+    if state.live.rank != members[0]:
+        with torch.no_grad():
+            for buffer, piece in zip(buffers, flat.split([r.numel() for r in raw]), strict=True):
+                buffer.copy_(piece.clone().view(buffer.dtype).view(buffer.shape))  # clone: aligned
 
 
 def _cpu(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """One rank of training in 16 bits. Arguments: how many partitions, and a folder.
 
-With one partition it writes what it has trained; with two it compares with that, and tries the rest.
+With one partition it writes what it has trained; with two it compares with that, and tries the rest, and what else replicas and
+partitions ask of ``smp.DistributedModel``.
 """
 
 from __future__ import annotations
@@ -215,6 +216,74 @@ def scaled() -> None:
     print(f"scaled rank={smp.rank()}", flush=True)
 
 
+class Normalized(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(8)
+        self.norm.register_buffer("mask", torch.tensor([True, False, True]))
+        self.body = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.Linear(16, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(self.norm(x))
+
+
+def buffers() -> None:
+    """Batch norm's statistics go on from the first replica's, or each from its own."""
+    for broadcast in (True, False):
+        smp.state.model = smp.state.optimizer = None
+        model = smp.DistributedModel(Normalized(), broadcast_buffers=broadcast)
+        alone = nn.BatchNorm1d(8)
+        for number in range(3):
+            model.train()
+            train(model, *batch(number, smp.dp_rank()))
+            model.eval()
+            with torch.no_grad():
+                predict(model, batch(number, 5)[0])
+            source = 0 if broadcast and number < 2 else smp.dp_rank()
+            for piece in batch(number, source)[0].chunk(4):
+                alone(piece)
+        found = dict(model.local_named_buffers())
+        if smp.pp_rank() == 0:
+            assert found["norm.num_batches_tracked"] == 12
+            torch.testing.assert_close(found["norm.running_var"], alone.running_var)
+            assert found["norm.mask"].tolist() == [True, False, True]
+    print(f"buffers rank={smp.rank()}", flush=True)
+
+
+@smp.step
+def predict(model: Any, x: torch.Tensor) -> torch.Tensor:
+    return model(x)
+
+
+def whole() -> None:
+    """model.cpu() brings all parameters here, the next step takes them apart; a partitioned model is not converted."""
+    model, optimizer = fresh(None)
+    one(model, optimizer, 0)
+    assert any(p.isnan().any() for p in model.parameters())
+    parts = [dict(model.local_named_parameters())]
+    expected = {k: v for part in smp.allgather(parts[0], smp.PP_GROUP) for k, v in part.items()}
+    assert model.cpu() is model
+    found = dict(model.get_module().named_parameters())
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[k], expected[k]) for k in expected)
+    loss, _ = one(model, optimizer, 1)
+    assert any(p.isnan().any() for p in model.parameters())
+    assert all(torch.equal(found[k], p) for k, p in model.local_named_parameters())
+    assert all(p.grad is not None for p in model.local_parameters())
+
+    other, beside = fresh(None)
+    one(other, beside, 0)
+    assert one(other, beside, 1)[0] == pytest.approx(loss)
+    assert other.to("cpu").float() is other
+    with pytest.raises(RuntimeError, match=r"cannot become torch.float16"):
+        other.half()
+    with pytest.raises(NotImplementedError, match="drop_last=True"):
+        other.join()
+    with other.join(enable=False):
+        pass
+    print(f"whole rank={smp.rank()}", flush=True)
+
+
 def main() -> None:
     partitions, folder = int(sys.argv[1]), Path(sys.argv[2])
     smp.init({"partitions": partitions, "microbatches": 4, "ddp": True, "fp16": True})
@@ -226,6 +295,8 @@ def main() -> None:
             for partial in (True, False):
                 resumed(precision, partial, folder)
         scaled()
+        buffers()
+        whole()
 
 
 if __name__ == "__main__":
