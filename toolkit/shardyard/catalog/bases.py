@@ -14,6 +14,7 @@ from shardyard.project.findings import nearest
 __all__ = ["Base", "NoBase", "all_bases", "find", "numbers", "of_reference", "select", "versions"]
 
 FILE = "base_images.json"
+PLATFORM = "linux/amd64"  # the only one that the listed images are published for
 
 
 @dataclass(frozen=True)

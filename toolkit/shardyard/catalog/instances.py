@@ -9,7 +9,8 @@ from shardyard.catalog.data_files import read
 
 @dataclass(frozen=True)
 class InstanceType:
-    """``efa``: EC2 offers the fabric there; the other two: the training toolkit of the bases sets its flags."""
+    """``efa``: EC2 offers the fabric there; the other two: the training toolkit of the bases sets its flags;
+    ``smddp``: the SDK's list for the vendor's data-parallel library names it."""
 
     name: str
     kind: str
@@ -19,6 +20,7 @@ class InstanceType:
     efa_rdma: bool = False
     toolkit_sets_efa: bool = False
     toolkit_sets_rdma: bool = False
+    smddp: bool = False
     accelerator: str | None = None
     device_memory_gib: float | None = None
     vcpus: int | None = None
@@ -54,6 +56,7 @@ def find(name: str) -> InstanceType | None:
         efa_rdma=bool(row["efa_rdma_read"]),
         toolkit_sets_efa="toolkit_efa_nccl" in lists,
         toolkit_sets_rdma="toolkit_efa_rdma" in lists,
+        smddp="smddp" in lists,
         accelerator=row.get("gpu_model"),
         device_memory_gib=row.get("gpu_memory_gib"),
         vcpus=row["vcpus"],

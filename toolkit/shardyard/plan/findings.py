@@ -5,35 +5,67 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from shardyard.errors import ProjectError
-from shardyard.plan import code, distribution, machine
+from shardyard.plan import (
+    arithmetic,
+    code,
+    fabric,
+    hand_over,
+    library,
+    machine,
+    mpi_options,
+    parameters,
+    reserved,
+    strategies,
+)
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
 
 Lookout = Callable[[Project], Iterator[Finding]]
 
+DISTRIBUTION: tuple[Lookout, ...] = (
+    strategies.one_strategy,
+    strategies.enabled,
+    parameters.parameters,
+    parameters.partitions,
+    strategies.mpi,
+    arithmetic.degrees,
+    arithmetic.sharding,
+    arithmetic.replicas,
+    arithmetic.straddling,
+    mpi_options.words,
+    mpi_options.never,
+    mpi_options.twice,
+)
+
 LOOKOUTS: tuple[Lookout, ...] = (
     code.entry_point,
     code.files,
     code.requirements,
+    reserved.hyperparameters,
+    reserved.submit_directory,
+    reserved.program,
     machine.base,
-    machine.original_library,
+    library.framework,
+    library.typed_version,
+    library.bundled,
+    library.original,
+    library.newer_parameters,
     machine.environment,
-    distribution.strategies,
-    distribution.parameters,
-    distribution.placement,
-    distribution.mpi,
-    distribution.arithmetic,
+    *DISTRIBUTION,
+    strategies.data_parallel,
+    hand_over.values,
+    hand_over.keys,
+    hand_over.placement,
+    hand_over.instance,
     machine.instance_type,
+    machine.gpus,
+    machine.platform,
+    machine.old_gpu,
+    fabric.flags,
 )
 
 # What matters to a job on this machine: its base image and instance type do not.
-LOCAL_LOOKOUTS: tuple[Lookout, ...] = (
-    code.entry_point,
-    distribution.strategies,
-    distribution.parameters,
-    distribution.mpi,
-    distribution.arithmetic,
-)
+LOCAL_LOOKOUTS: tuple[Lookout, ...] = (code.entry_point, *DISTRIBUTION)
 
 
 def all_findings(project: Project, lookouts: tuple[Lookout, ...] = LOOKOUTS) -> list[Finding]:

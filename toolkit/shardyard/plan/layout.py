@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from shardyard.errors import ProjectError
+from shardyard.plan.parameters import WHERE, read
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
-from shardyard_runtime.config.parameters import ParameterError, SmpConfig, parse, placement_for
+from shardyard_runtime.config.parameters import ParameterError, SmpConfig, placement_for
 from shardyard_runtime.config.placement import Placement
+
+MOST_RANKS = 65536
 
 
 @dataclass(frozen=True)
@@ -52,19 +55,27 @@ class Layout:
 def layout(project: Project) -> Layout:
     """Raises ProjectError where the parameters are wrong or do not fit the processes."""
     hosts = project.job.instance_count
-    mpi, block = project.distribution.mpi, project.distribution.model_parallel
+    mpi = project.distribution.mpi
     each = (mpi.processes_per_host or 1) if mpi.enabled else 1
     try:
-        config = parse(block.parameters if block else {}, framework=project.image.framework)
+        config, found = read(project)
+        if config is None:
+            raise ParameterError(found)
         placement = placement_for(config, hosts * each)
     except ParameterError as error:
-        where = "distribution.smdistributed.modelparallel.parameters"
         findings = [
-            Finding("error", "parameter", f"{where}.{one.name}", one.message, one.remedy)
+            Finding("error", "parameter", f"{WHERE}.{one.name}", one.message, one.remedy)
             for one in error.findings
             if one.level == "error"
         ]
         raise ProjectError("there is nothing to draw", findings) from error
+    if placement.size > MOST_RANKS:
+        text = f"{placement.size} ranks are more than can be drawn"
+        remedy = f"processes_per_host × instance_count may be up to {MOST_RANKS}"
+        where = "distribution.mpi.processes_per_host"
+        raise ProjectError(
+            "there is nothing to draw", [Finding("error", "too-many-ranks", where, text, remedy)]
+        )
     seats = []
     for rank in range(placement.size):
         at = placement.coordinates(rank)

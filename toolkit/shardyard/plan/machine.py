@@ -5,45 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shardyard.catalog import bases, instances
+from shardyard.catalog.data_files import read
 from shardyard.errors import ProjectError
-from shardyard.image.base import base_of
+from shardyard.image.base import base_of as reference_of
+from shardyard.plan.library import base_of
 from shardyard.project.findings import Finding, nearest
 from shardyard.project.model import Project
 
+_INSTANCE = "job.instance_type"
 _SECRET_WORDS = {"SECRET", "PASSWORD", "PASSWD", "TOKEN", "CREDENTIAL", "CREDENTIALS"}
 
 
 def base(project: Project) -> Iterator[Finding]:
     """The base image can be told."""
     try:
-        base_of(project)
+        reference_of(project)
     except ProjectError as error:
         yield from error.findings
-
-
-def original_library(project: Project) -> Iterator[Finding]:
-    """Bundled or the base's own: one of the two has to work with this base."""
-    image = project.image
-    if image.base or not project.distribution.model_parallel:
-        return
-    try:
-        found = bases.find(image.framework, image.framework_version, image.python_version, image.device)
-    except bases.NoBase:
-        return
-    title = f"{image.framework} {found.version} ({found.python})"
-    if image.runtime == "image" and not found.smp:
-        text = f"'image', but the image of {title} carries no smdistributed.modelparallel"
-        yield Finding("error", "no-original", "image.runtime", text, 'runtime = "bundled"')
-    if image.runtime == "bundled" and not _bundled_works(found):
-        remedy = 'runtime = "image"' if found.smp else "choose a newer framework_version"
-        text = f"'bundled' needs Python 3.10 and torch 2.0 or TensorFlow 2.12; this is {title}"
-        yield Finding("error", "too-old", "image.runtime", text, remedy)
-
-
-def _bundled_works(found: bases.Base) -> bool:
-    version = tuple(int(part) for part in found.version.split(".")[:2])
-    python = int(found.python.removeprefix("py3") or 0)
-    return python >= 10 and version >= {"pytorch": (2, 0), "tensorflow": (2, 12)}[found.framework]
 
 
 def environment(project: Project) -> Iterator[Finding]:
@@ -57,32 +35,63 @@ def environment(project: Project) -> Iterator[Finding]:
 
 
 def instance_type(project: Project) -> Iterator[Finding]:
-    """Known, with the devices that the image and the processes want."""
-    job, mpi = project.job, project.distribution.mpi
-    if job.instance_type is None or job.instance_type.startswith("local"):
+    """Known, and of the kind that the image is for."""
+    name = project.job.instance_type
+    if name is None or name.startswith("local"):
         return
-    where = "job.instance_type"
-    found = instances.find(job.instance_type)
+    found = instances.find(name)
     if found is None:
-        guess = nearest(job.instance_type, instances.names())
-        text = f"{job.instance_type!r} is no known training instance type"
-        yield Finding("warning", "instance-type", where, text, f"did you mean {guess!r}?" if guess else "")
-        return
-    if project.image.device == "gpu" and not found.gpus:
+        guess = nearest(name, instances.names())
+        text = f"{name!r} is no known training instance type"
+        yield Finding(
+            "warning", "instance-type", _INSTANCE, text, f"did you mean {guess!r}?" if guess else ""
+        )
+    elif project.image.device == "gpu" and not found.gpus:
         text = f"{found.name} has no GPU, but image.device is 'gpu'"
-        yield Finding("error", "no-gpu", where, text, 'device = "cpu", or another instance type')
-    processes = mpi.processes_per_host if mpi.enabled else None
-    if project.image.device == "gpu" and found.gpus and processes is not None:
-        key = "distribution.mpi.processes_per_host"
-        if processes > found.gpus:
-            text = f"{processes} is more than the {found.gpus} GPUs of {found.name}"
-            yield Finding("error", "too-many-processes", key, text, f"processes_per_host = {found.gpus}")
-        elif processes < found.gpus:
-            text = (
-                f"{processes} leaves {found.gpus - processes} of the {found.gpus} GPUs of {found.name} idle"
-            )
-            yield Finding("warning", "idle-gpus", key, text, f"processes_per_host = {found.gpus}")
-    wanted = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}.get(found.arch or "", project.image.platform)
-    if project.image.platform != wanted:
-        text = f"{project.image.platform!r}, but {found.name} is {found.arch}"
-        yield Finding("error", "platform", "image.platform", text, f'platform = "{wanted}"')
+        yield Finding("error", "no-gpu", _INSTANCE, text, 'device = "cpu", or another instance type')
+    elif project.image.device == "cpu" and found.gpus:
+        text = f"{found.name} has {found.gpus} GPUs, which an image for 'cpu' leaves idle"
+        yield Finding("warning", "idle-gpus", _INSTANCE, text, 'device = "gpu", or another instance type')
+
+
+def gpus(project: Project) -> Iterator[Finding]:
+    """One process a GPU."""
+    found, mpi = _instance(project), project.distribution.mpi
+    each = mpi.processes_per_host if mpi.enabled else None
+    if found is None or project.image.device != "gpu" or not found.gpus or each is None:
+        return
+    key, remedy = "distribution.mpi.processes_per_host", f"processes_per_host = {found.gpus}"
+    if each > found.gpus:
+        text = f"{each} is more than the {found.gpus} GPUs of {found.name}"
+        yield Finding("error", "too-many-processes", key, text, remedy)
+    elif each < found.gpus:
+        text = f"{each} leaves {found.gpus - each} of the {found.gpus} GPUs of {found.name} idle"
+        yield Finding("warning", "idle-gpus", key, text, remedy)
+
+
+def platform(project: Project) -> Iterator[Finding]:
+    """The image runs on the instance's processors, and the base on the image's."""
+    found, given = _instance(project), project.image.platform
+    if found is not None and found.platform not in (None, given):
+        text = f"{given!r}, but {found.name} is {found.arch}"
+        yield Finding("error", "platform", "image.platform", text, f'platform = "{found.platform}"')
+    if given != bases.PLATFORM and base_of(project) is not None:
+        text = f"{given!r}, but the base is published for {bases.PLATFORM} only"
+        remedy = f'platform = "{bases.PLATFORM}" with another instance type, or a base of your own'
+        yield Finding("error", "platform", "image.platform", text, remedy)
+
+
+def old_gpu(project: Project) -> Iterator[Finding]:
+    """GPUs that the frameworks have left behind."""
+    found, image = _instance(project), base_of(project)
+    newest = read("runtimes.json")["without_p2"]
+    old = found is not None and found.name.startswith("ml.p2.") and image is not None
+    if old and image is not None and bases.numbers(image.version) >= bases.numbers(newest[image.framework]):
+        text = (
+            f"{project.job.instance_type}: {image.framework} runs on it only before {newest[image.framework]}"
+        )
+        yield Finding("error", "old-gpu", _INSTANCE, text, 'instance_type = "ml.g4dn.xlarge"')
+
+
+def _instance(project: Project) -> instances.InstanceType | None:
+    return instances.find(project.job.instance_type) if project.job.instance_type else None

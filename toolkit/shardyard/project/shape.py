@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from shardyard.project.findings import Finding, nearest
-from shardyard.project.model import Project
+from shardyard.project.findings import Finding
+from shardyard.project.keys import where_it_belongs
 
 _QUOTE_LIMIT = 80
 
@@ -22,6 +22,8 @@ def before_validation(raw: dict[str, Any], root: Path) -> list[Finding]:
         del raw["root"]
         findings.append(Finding("error", "unknown-key", "root", "unknown section", "delete the line"))
     distribution = raw.get("distribution")
+    if isinstance(distribution, dict):
+        findings += _without_smdistributed(distribution)
     smd = distribution.get("smdistributed") if isinstance(distribution, dict) else None
     if not isinstance(smd, dict):
         return findings
@@ -42,6 +44,24 @@ def before_validation(raw: dict[str, Any], root: Path) -> list[Finding]:
     if isinstance(block, dict) and isinstance(block.get("parameters"), str):
         findings += _read_parameters(block, root)
     return findings
+
+
+def _without_smdistributed(distribution: dict[str, Any]) -> list[Finding]:
+    """A strategy one level too high."""
+    names = [name for name in ("modelparallel", "dataparallel") if name in distribution]
+    for name in names:
+        del distribution[name]
+    text = "stands directly under 'distribution': the 'smdistributed' level is missing"
+    return [
+        Finding(
+            "error",
+            "missing-level",
+            f"distribution.{name}",
+            text,
+            f"write [distribution.smdistributed.{name}] above it",
+        )
+        for name in names
+    ]
 
 
 def _read_parameters(block: dict[str, Any], root: Path) -> list[Finding]:
@@ -73,11 +93,9 @@ def _as_finding(detail: ErrorDetails, raw: dict[str, Any]) -> Finding:
     parts = [str(part) for part in detail["loc"]]
     where = ".".join(parts)
     if detail["type"] == "extra_forbidden":
-        known = _keys_at(parts[:-1])
-        guess = nearest(parts[-1], known)
         what = "section" if len(parts) == 1 else "key"
-        remedy = f"did you mean {guess!r}?" if guess else "known here: " + ", ".join(sorted(known))
-        return Finding("error", "unknown-key", where, f"unknown {what} {_quote(parts[-1])}", remedy)
+        message = f"unknown {what} {_quote(parts[-1])}"
+        return Finding("error", "unknown-key", where, message, where_it_belongs(parts))
     if detail["type"] == "missing":
         example = {"image.name": 'name = "my-model"'}.get(where, f"{parts[-1]} = ...")
         return Finding(
@@ -97,18 +115,3 @@ def _hint(where: str) -> str:
         "image.name": 'lower-case letters, digits and single separators, e.g. name = "team/my-model"',
         "registry.account": 'twelve digits in quotes, e.g. account = "012345678901"',
     }.get(where, "")
-
-
-def _keys_at(path: list[str]) -> list[str]:
-    """The keys that the section at this path knows."""
-    model: type[BaseModel] = Project
-    for part in path:
-        field = model.model_fields.get(part)
-        if field is None:
-            return []
-        options = [field.annotation, *get_args(field.annotation)]
-        models = [one for one in options if isinstance(one, type) and issubclass(one, BaseModel)]
-        if not models:
-            return []
-        model = models[0]
-    return [name for name in model.model_fields if not (model is Project and name == "root")]
