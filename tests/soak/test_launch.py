@@ -1,11 +1,13 @@
-"""1 GB of output without loss, and kills at any moment, from before the hosts have met to after the ranks have."""
+"""1 GB of output without loss, kills at any moment, the incumbent's defects, and parity with it under MPI."""
 
 from __future__ import annotations
 
 import random
 import re
 import time
+from pathlib import Path
 
+import docker
 import pytest
 
 from tests.integration.faults.conftest import (  # noqa: F401
@@ -16,6 +18,11 @@ from tests.integration.faults.conftest import (  # noqa: F401
     settings,
 )
 from tests.integration.faults.test_output import send_much
+from tests.integration.parity import mpi_trees
+from tests.integration.parity.containers import MpiTree, launch
+from tests.integration.parity.test_mpi_parity import both_image, compare  # noqa: F401
+from tests.soak.launch_defects import DEFECTS, Defect
+from tests.soak.run_defect import run_defect
 
 pytestmark = pytest.mark.testbed
 VICTIMS = ["orted", "mpirun", "sshd", "shardyard_runtime.launch.rank", "bin/train"]
@@ -55,3 +62,35 @@ def test_a_kill_at_any_moment(new_container_job: NewContainerJob, seed: int) -> 
             assert re.match(r"(host|rank|mpirun|Host|algo)", report.failures[name]), report.failures[name]
     if not hit:
         assert set(report.codes.values()) == {0}, report.everything
+
+
+@pytest.mark.parametrize("launcher", ["theirs", "ours"])
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
+def test_a_defect_is_theirs_alone(
+    client: docker.DockerClient,  # noqa: F811
+    both_image: str,  # noqa: F811
+    tmp_path: Path,
+    defect: Defect,
+    launcher: str,
+) -> None:
+    result = run_defect(defect, launcher, tmp_path / "job", client, both_image)
+    about = f"exit code {result.exit_code}\n{result.failure}\n{result.log[-5000:]}"
+    assert defect.shows(result) == (launcher == "theirs"), about
+    assert defect.right(result) == (launcher == "ours"), about
+
+
+@pytest.mark.parametrize("tree", mpi_trees.MANY, ids=lambda tree: tree.name)
+def test_every_rank_sees_the_same(
+    client: docker.DockerClient,  # noqa: F811
+    both_image: str,  # noqa: F811
+    tmp_path: Path,
+    tree: MpiTree,
+) -> None:
+    """With their ends, for which the incumbent takes half a minute and more."""
+    theirs, ours = (
+        launch(client, both_image, launcher, tree, tmp_path / launcher, to_the_end=True)
+        for launcher in ("theirs", "ours")
+    )
+    compare(tree, theirs, ours)
+    succeeded = [{name: code == 0 for name, code in result.codes.items()} for result in (theirs, ours)]
+    assert succeeded[0] == succeeded[1], ours.log

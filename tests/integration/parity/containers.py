@@ -45,7 +45,8 @@ class MpiTree:
 class MpiResult:
     base: Path  # /opt/ml of each host, below its name
     log: str
-    codes: dict[str, int]  # empty when the end was not waited for
+    codes: dict[str, int] = field(default_factory=dict)  # none when the end was not waited for
+    ended: dict[str, float] = field(default_factory=dict)
 
     def ranks(self) -> dict[str, dict[str, Any]]:
         """What every rank saw, by host and rank."""
@@ -70,7 +71,10 @@ def launch(
         per_host=tree.per_host,
         hyperparameters=tree.values,
         environment={"SHARDYARD_HOST_TIMEOUT": "60", **tree.environment},
-        files={name: {**_resource(name, names, tree), **tree.files} for name in names},
+        # The platform makes the output folder; the incumbent ends with 0 where it is not.
+        files={
+            name: {**_resource(name, names, tree), "output/data/.keep": "", **tree.files} for name in names
+        },
         prelude="",
         command=(LAUNCHERS[launcher],),
     )
@@ -78,10 +82,11 @@ def launch(
         job.start()
         if not to_the_end:
             job.wait_for("SEEN", tree.ranks, timeout=120)
-        codes = job.finish(timeout=240).codes if to_the_end else {}
+        report = job.finish(timeout=240) if to_the_end else None
         for name in names:
             _unpack(job.containers[name], base / name)
-        return MpiResult(base, "\n".join(job.log(name) for name in names), codes)
+        log = "\n".join(job.log(name) for name in names)
+        return MpiResult(base, log, report.codes, report.ended) if report else MpiResult(base, log)
     finally:
         job.remove()
 
