@@ -224,9 +224,7 @@ class DistributedOptimizer(torch.optim.Optimizer):
                 entries = regroup(entries, wanted)
             entries = {index: copy.deepcopy(entries[index]) for index in sorted(wanted) if index in entries}
         masters = {index: entry.pop(MASTER_KEY) for index, entry in entries.items() if MASTER_KEY in entry}
-        entries = {
-            index: entry for index, entry in entries.items() if entry
-        }  # those that held a master alone
+        entries = {index: entry for index, entry in entries.items() if entry}  # a master may have been all
         self.optimizer.load_state_dict({**_plain(state_dict), "state": entries})
         for index, held in self._indexed():
             if index in masters and self._masters is not None:

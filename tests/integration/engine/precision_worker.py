@@ -167,6 +167,25 @@ def overflowed() -> None:
     print(f"skipped rank={smp.rank()}", flush=True)
 
 
+def scheduled() -> None:
+    """Schedulers of the wrapped optimizer and of the wrapper, made before there are masters, and after."""
+    model, optimizer = fresh("fp16", **DYNAMIC)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer.optimizer, lambda number: 1.0 - number)]
+    one(model, optimizer, 0)
+    schedules.append(torch.optim.lr_scheduler.LambdaLR(optimizer, lambda number: 1.0 - number))
+    for schedule in schedules:
+        kept = masters(model, optimizer)
+        one(model, optimizer, 1)
+        now = masters(model, optimizer)
+        assert all(not torch.equal(now[k], kept[k]) for k in kept)
+        schedule.step()
+        assert [group["lr"] for group in optimizer.param_groups] == [0]
+        one(model, optimizer, 2)
+        assert all(torch.equal(masters(model, optimizer)[k], now[k]) for k in now)
+        optimizer.param_groups[0]["lr"] = 0.05
+    print(f"scheduled rank={smp.rank()}", flush=True)
+
+
 def resumed(precision: str, partial: bool, folder: Path) -> None:
     place = folder / f"{precision}.{partial}"
     model, optimizer = fresh(precision, **DYNAMIC)
@@ -195,7 +214,8 @@ def scaled() -> None:
     """torch's way of float16: float32 parameters and a GradScaler; one optimizer has no gradient on some ranks."""
     model, optimizer = fresh(None)
     smp.state.optimizer = None
-    optimizer = smp.DistributedOptimizer(torch.optim.SGD(model.get_module().enter.parameters(), 0.05))
+    fused = torch.optim.SGD(model.get_module().enter.parameters(), 0.05, fused=True)
+    optimizer = smp.DistributedOptimizer(fused)
     scaler = smp.amp.GradScaler(init_scale=2.0**10, growth_interval=1000)
     for number in range(3):
         optimizer.zero_grad()
@@ -291,6 +311,7 @@ def main() -> None:
         trained(precision, folder, reference=partitions == 1)
     if partitions > 1:
         overflowed()
+        scheduled()
         for precision in DTYPES:
             for partial in (True, False):
                 resumed(precision, partial, folder)

@@ -27,7 +27,7 @@ class LowPrecisionModule(nn.Module):
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.module = module.to(dtype)
+        self.module = module.half() if dtype == torch.float16 else module.bfloat16()
         self._dtype = dtype
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
