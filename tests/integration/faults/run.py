@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tests.integration.faults.matrix import Fault
 class Result:
     report: Report
     seconds: float  # from the fault to the end of the last host
+    crowd: float  # processes that wanted a core, for each that there is; at least 1
 
 
 def run_fault(client: docker.DockerClient, image: str, fault: Fault) -> Result:
@@ -49,4 +51,5 @@ def _run(client: docker.DockerClient, image: str, fault: Fault) -> Result:
     if said := re.search(r"FAULT ([\d.]+)", report.everything):
         at = float(said[1])
     ended = [seconds for host, seconds in report.ended.items() if host not in fault.spared]
-    return Result(report, max(ended) - at)
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    return Result(report, max(ended) - at, crowd)

@@ -21,7 +21,7 @@ def test_fault(fault: Fault, started: dict[str, Future[Result]]) -> None:
     others = [host for host in report.logs if host not in fault.spared]
     first = report.failures[others[0]].partition("\n")[0]
     conftest.measured.append(
-        f"| {fault.name} | {fault.bound:g} | {result.seconds:.1f} | {fault.code} | {first[:150]} |"
+        f"| {fault.name} | {fault.bound:g} × {result.crowd:.1f} | {result.seconds:.1f} | {fault.code} | {first[:150]} |"
     )
     assert {host: report.codes.get(host) for host in others} == dict.fromkeys(others, fault.code), (
         report.everything
@@ -32,4 +32,5 @@ def test_fault(fault: Fault, started: dict[str, Future[Result]]) -> None:
         assert "LEFT FOLDERS" not in report.logs[host], report.everything
     for text, count in fault.in_log:
         assert report.logs["algo-1"].count(text) == count, report.everything
-    assert result.seconds <= fault.bound, report.everything
+    # On a machine with more to do than cores, everything takes longer by that; a hang takes longer still.
+    assert result.seconds <= fault.bound * result.crowd, report.everything
