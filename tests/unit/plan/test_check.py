@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import shardyard
-from shardyard.plan.layout import draw
+from shardyard.plan.text import draw
 
 BASE = """
 [image]

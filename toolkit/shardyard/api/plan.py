@@ -7,19 +7,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from shardyard.plan.groups import membership
 from shardyard.plan.layout import Layout, layout
 from shardyard.plan.model import partitions_of
+from shardyard.plan.svg import draw
 from shardyard.project.load import load
 
 
 def plan(
-    project: str | Path = ".", *, model: str | None = None, overrides: Mapping[str, Any] | None = None
+    project: str | Path = ".",
+    *,
+    model: str | None = None,
+    rank: int | None = None,
+    svg: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Layout:
     """Which rank, host and device holds which partition and replica.
 
     ``model`` names a function of the project's code, "pkg.mod:function", that returns the model, or a pair of it
-    and one microbatch of inputs: then also which partition owns which module.
+    and one microbatch of inputs: then also which partition owns which module. ``rank`` chooses a rank whose groups
+    are named; ``svg`` is a file for the drawing.
     """
     loaded = load(project, overrides)
     found = layout(loaded)
-    return found if model is None else replace(found, model=partitions_of(loaded, model, found.config))
+    if rank is not None:
+        found = replace(found, chosen=membership(found.placement, rank))
+    if model is not None:
+        found = replace(found, model=partitions_of(loaded, model, found.config))
+    if svg is not None:
+        Path(svg).write_text(draw(found), encoding="utf-8")
+    return found

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from shardyard.api.plan import plan as run_plan
-from shardyard.cli.common import JsonOption, ProjectOption, document
-from shardyard.plan.layout import draw
+from shardyard.cli.common import JsonOption, ProjectOption, document, note
+from shardyard.plan.text import draw
 
 ModelOption = Annotated[
     str | None,
@@ -20,13 +20,25 @@ ModelOption = Annotated[
 ]
 
 
+RankOption = Annotated[
+    int | None, typer.Option("--rank", help="Name the groups of this rank, and mark them.")
+]
+SvgOption = Annotated[Path | None, typer.Option("--svg", help="Write the drawing to this file, too.")]
+
+
 def register(app: typer.Typer) -> None:
     @app.command()
     def plan(
-        project: ProjectOption = Path("."), model: ModelOption = None, as_json: JsonOption = False
+        project: ProjectOption = Path("."),
+        model: ModelOption = None,
+        rank: RankOption = None,
+        svg: SvgOption = None,
+        as_json: JsonOption = False,
     ) -> None:
         """Draw which rank, host and device holds which partition and replica."""
-        found = run_plan(project, model=model)
+        found = run_plan(project, model=model, rank=rank, svg=svg)
+        if svg is not None:
+            note(f"wrote {svg}")
         if as_json:
             document(found.as_dict())
         else:

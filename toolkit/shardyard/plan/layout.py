@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from shardyard.errors import ProjectError
+from shardyard.plan.groups import Membership
 from shardyard.plan.parameters import WHERE, read
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
@@ -35,6 +36,7 @@ class Layout:
     config: SmpConfig
     seats: tuple[Seat, ...]
     model: dict[str, Any] | None = None  # which partition owns which module, where a model was named
+    chosen: Membership | None = None  # the rank whose groups are asked for
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -48,6 +50,7 @@ class Layout:
             "reduced_data_parallel_degree": self.placement.rdp_size,
             "microbatches": self.config.microbatches,
             "ranks": [asdict(seat) for seat in self.seats],
+            **({} if self.chosen is None else {"chosen": self.chosen.as_dict()}),
             **({} if self.model is None else {"model": self.model}),
         }
 
@@ -81,28 +84,3 @@ def layout(project: Project) -> Layout:
         at = placement.coordinates(rank)
         seats.append(Seat(rank, rank // each, rank % each, at["P"], at["T"], at["D"]))
     return Layout(hosts, each, placement, config, tuple(seats))
-
-
-def draw(plan: Layout) -> str:
-    """The layout as plain text: a block a host, a line a device."""
-    place = plan.placement
-    lines = [
-        f"{place.size} ranks = {plan.hosts} hosts × {plan.processes_per_host} processes "
-        f"= {place.pp_size} pipeline × {place.tp_size} tensor × {place.rdp_size} replicas, "
-        f"{plan.config.placement_strategy} ({place.order})",
-        f"{plan.config.microbatches} microbatches, {plan.config.active_microbatches} in flight at most, "
-        f"{plan.config.pipeline} pipeline",
-    ]
-    width = len(str(place.size - 1))
-    for host in range(plan.hosts):
-        lines += ["", f"algo-{host + 1}"]
-        for seat in plan.seats[host * plan.processes_per_host : (host + 1) * plan.processes_per_host]:
-            bar = "".join("█" if part == seat.partition else "·" for part in range(place.pp_size))
-            tensor = f"  tensor {seat.tensor}" if place.tp_size > 1 else ""
-            lines.append(
-                f"  device {seat.device}  rank {seat.rank:>{width}}  {bar}  "
-                f"partition {seat.partition}{tensor}  replica {seat.replica}"
-            )
-    if plan.model is not None:
-        lines += ["", plan.model["table"]]
-    return "\n".join(lines)
