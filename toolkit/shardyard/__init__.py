@@ -26,6 +26,7 @@ _COMMANDS = (
     "build_and_push",
     "run",
     "estimator",
+    "launch",
     "doctor",
 )
 

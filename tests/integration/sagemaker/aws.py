@@ -20,14 +20,14 @@ REGION = "us-east-1"
 BUCKET = "shardyard-sdk"
 RECORDING = "moto-requests"
 # Without a bucket of its own the SDK asks STS for the account, at an address that nothing can redirect.
-DEFAULTS = f"""
+DEFAULTS = """
 SchemaVersion: "1.0"
 SageMaker:
   PythonSDK:
     Modules:
       TelemetryOptOut: true
       Session:
-        DefaultS3Bucket: {BUCKET}
+        DefaultS3Bucket: {bucket}
 """
 
 
@@ -73,10 +73,10 @@ def training_job_requests(folder: Path) -> dict[str, dict[str, Any]]:
     return made
 
 
-def client_environment(endpoint: str, folder: Path) -> dict[str, str]:
+def client_environment(endpoint: str, folder: Path, bucket: str = BUCKET) -> dict[str, str]:
     """This process's environment, without its user's AWS."""
     defaults = folder / "sdk-defaults.yaml"
-    defaults.write_text(DEFAULTS)
+    defaults.write_text(DEFAULTS.format(bucket=bucket))
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",

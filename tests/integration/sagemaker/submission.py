@@ -32,6 +32,8 @@ class Clients:
     sagemaker: Any
     logs: Any
     s3: Any
+    iam: Any
+    ecr: Any
 
 
 def clients(environment: dict[str, str]) -> Clients:
@@ -43,7 +45,7 @@ def clients(environment: dict[str, str]) -> Clients:
     )
     made = [
         session.client(name, endpoint_url=environment["AWS_ENDPOINT_URL"])
-        for name in ("sagemaker", "logs", "s3")
+        for name in ("sagemaker", "logs", "s3", "iam", "ecr")
     ]
     return Clients(*made)
 

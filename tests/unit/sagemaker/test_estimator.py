@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from shardyard.api.estimator import HandOff, estimator
 from shardyard.errors import ProjectError
-from shardyard.sagemaker.estimator import base_job_name
+from shardyard.project.load import load
+from shardyard.sagemaker.naming import base_job_name, job_name
 
 TOML = """
 [image]
@@ -97,10 +99,13 @@ def test_a_source_dir_elsewhere_stays_where_it_is(project: Path, monkeypatch: py
     assert made.arguments["source_dir"] == "/somewhere/src"
 
 
-def test_a_job_name_is_what_sagemaker_takes() -> None:
-    assert base_job_name("Größe 1") == "Gr--e-1"
-    assert base_job_name("ß") == "shardyard"
-    assert base_job_name("a" * 29 + "/b") == "a" * 29
+@pytest.mark.parametrize(
+    ("given", "made"), [("Größe 1", "Gr--e-1"), ("ß", "shardyard"), ("a" * 29 + "/b", "a" * 29)]
+)
+def test_a_job_name_is_what_sagemaker_takes(project: Path, given: str, made: str) -> None:
+    changed(project, "instance_count = 2", f'instance_count = 2\nname = "{given}"')
+    assert base_job_name(load(project)) == made
+    assert re.fullmatch(rf"{made}-\d{{4}}(-\d\d){{5}}-\d{{3}}", job_name(load(project)))
 
 
 @pytest.mark.parametrize("key", ["subnets", "security_group_ids"])
@@ -109,8 +114,8 @@ def test_half_a_vpc_is_refused(project: Path, key: str) -> None:
         changed(project, "instance_count = 2", f'instance_count = 2\n{key} = ["one"]')
 
 
-@pytest.mark.parametrize("sdk", ["v3", "boto3"])
-def test_other_sdks_are_not_built_yet(project: Path, sdk: str) -> None:
-    with pytest.raises(ProjectError, match="not built yet") as caught:
+@pytest.mark.parametrize(("sdk", "why"), [("v3", "not built yet"), ("v4", "unknown; use one of")])
+def test_other_sdks(project: Path, sdk: str, why: str) -> None:
+    with pytest.raises(ProjectError, match=why) as caught:
         estimator(project, sdk=sdk)
     assert caught.value.exit_code == 2

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from shardyard.project.load import load
-from shardyard.sagemaker import estimator as v2
+from shardyard.sagemaker.choice import writer
 from shardyard.sagemaker.target import image_uri
 
 
 @dataclass(frozen=True)
 class HandOff:
-    """The same estimator twice: as code to run and as keyword arguments."""
+    """The same hand-off twice: as code to run and as keyword arguments."""
 
     code: str
     arguments: dict[str, Any]
 
 
 def estimator(project: str | Path = ".", *, sdk: str = "v2", image: str | None = None) -> HandOff:
-    """Hand-off code for the SageMaker SDK; ``image`` replaces the URI that [registry] gives."""
-    v2.supported(sdk)
+    """Hand-off code for the SageMaker SDK or for boto3; ``image`` replaces the URI that [registry] gives."""
+    written = writer(sdk)
     loaded = load(project)
     uri = image or image_uri(loaded)
-    return HandOff(v2.code(loaded, uri), v2.document(loaded, uri))
+    return HandOff(written.code(loaded, uri), written.document(loaded, uri))

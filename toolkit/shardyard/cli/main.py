@@ -15,6 +15,7 @@ from shardyard.cli import (
     estimator,
     images,
     init,
+    launch,
     plan,
     push,
     render,
@@ -23,7 +24,7 @@ from shardyard.cli import (
 from shardyard.errors import ShardyardError
 
 # In the order of --help.
-COMMANDS = (init, images, check, plan, render, build, push, build_and_push, run, estimator, doctor)
+COMMANDS = (init, images, check, plan, render, build, push, build_and_push, run, estimator, launch, doctor)
 
 commands = typer.Typer(
     name="shardyard",

@@ -10,15 +10,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import jinja2
-
-from shardyard.errors import ProjectError
-from shardyard.paths import data_dir
 from shardyard.project.model import Project
+from shardyard.sagemaker.naming import base_job_name, instance_type
+from shardyard.sagemaker.request import MAX_RUN_S, whole_vpc
 from shardyard.sagemaker.sdk_v2 import past_refusals
-from shardyard.sagemaker.source import Expression, source
+from shardyard.sagemaker.source import Expression
+from shardyard.sagemaker.templates import render
 
-SDKS = ("v2", "v3", "boto3")
 CLASSES = {"pytorch": ("sagemaker.pytorch", "PyTorch"), "tensorflow": ("sagemaker.tensorflow", "TensorFlow")}
 OPTIONAL = (
     "output_path",
@@ -28,33 +26,28 @@ OPTIONAL = (
     "volume_size",
     "environment",
 )
-DEFAULT_TYPE = {"gpu": "ml.p4d.24xlarge", "cpu": "ml.c5.4xlarge"}
 
 
 def arguments(project: Project, image_uri: str) -> dict[str, Any]:
     """The keyword arguments of the estimator class; a role that is not configured is the notebook's own."""
     job = project.job
-    instance_type = job.instance_type or DEFAULT_TYPE[project.image.device]
-    distribution, moved = past_refusals(project.distribution.as_dict(), instance_type)
+    machine = instance_type(project)
+    distribution, moved = past_refusals(project.distribution.as_dict(), machine)
     given: dict[str, Any] = {
         "entry_point": project.image.entry_point,
         "source_dir": os.path.normpath(os.path.expanduser(project.image.source_dir)),
         "image_uri": image_uri,
         "role": job.role or Expression("sagemaker.get_execution_role()"),
-        "instance_type": instance_type,
+        "instance_type": machine,
         "instance_count": job.instance_count,
         "distribution": distribution,
         "hyperparameters": dict(job.hyperparameters) | moved,
-        "base_job_name": base_job_name(job.name or project.image.name),
+        "base_job_name": base_job_name(project),
     }
     given |= {name: getattr(job, name) for name in OPTIONAL if getattr(job, name)}
     if job.use_spot_instances:
-        given |= {"use_spot_instances": True, "max_wait": job.max_wait or job.max_run or 86400}
-    if bool(job.subnets) != bool(job.security_group_ids):  # the SDK would leave out the one that is there
-        raise ProjectError(
-            f"[job] subnets = {job.subnets} and security_group_ids = {job.security_group_ids}: a job inside a "
-            "VPC needs both. Add the other to shardyard.toml"
-        )
+        given |= {"use_spot_instances": True, "max_wait": job.max_wait or job.max_run or MAX_RUN_S}
+    whole_vpc(project)
     if job.subnets:
         given |= {"subnets": job.subnets, "security_group_ids": job.security_group_ids}
     if job.tags:
@@ -62,24 +55,12 @@ def arguments(project: Project, image_uri: str) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value not in ({}, [])}
 
 
-def base_job_name(name: str) -> str:
-    """ASCII letters, digits and hyphens, at most 30 of them so that the SDK's time stamp fits."""
-    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in name)
-    return plain[:30].strip("-") or "shardyard"
-
-
 def code(project: Project, image_uri: str) -> str:
     """Code that runs as it stands."""
     module, cls = CLASSES[project.image.framework]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(data_dir("templates") / "estimator"),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters["source"] = source
     given = arguments(project, image_uri)
-    return environment.get_template("v2.py.j2").render(
+    return render(
+        "v2.py.j2",
         image_uri=image_uri,
         module=module,
         cls=cls,
@@ -93,11 +74,3 @@ def document(project: Project, image_uri: str) -> dict[str, Any]:
     """`arguments` as JSON; a missing role is null."""
     given = arguments(project, image_uri)
     return {key: None if isinstance(value, Expression) else value for key, value in given.items()}
-
-
-def supported(sdk: str) -> None:
-    """Raises for what is not built yet, and for what never was."""
-    if sdk not in SDKS:
-        raise ProjectError(f"--sdk {sdk!r} is unknown; use one of: {', '.join(SDKS)}")
-    if sdk != "v2":
-        raise ProjectError(f"--sdk {sdk!r} is not built yet. Type: shardyard estimator --sdk v2")
