@@ -18,10 +18,18 @@ from tests.integration.faults.conftest import (  # noqa: F401
     settings,
 )
 from tests.integration.faults.test_output import send_much
+from tests.integration.faults.test_torchrun import new_job  # noqa: F401
 from tests.integration.parity import mpi_trees
 from tests.integration.parity.containers import MpiTree, launch
 from tests.integration.parity.test_mpi_parity import both_image, compare  # noqa: F401
 from tests.soak.launch_defects import DEFECTS, Defect
+from tests.soak.launch_torchrun import (  # noqa: F401
+    test_torchrun_and_sigterm_reaches_the_ranks_of_both_hosts,
+    test_torchrun_on_both_hosts_meets,
+    test_torchrun_with_a_container_that_is_killed,
+    test_torchrun_with_a_rank_that_fails,
+    test_torchrun_with_a_rank_that_is_killed,
+)
 from tests.soak.run_defect import run_defect
 
 pytestmark = pytest.mark.testbed

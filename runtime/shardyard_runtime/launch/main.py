@@ -30,7 +30,7 @@ from .outcome import Outcome
 from .plain import run_plain
 from .refusal import tell_the_others
 from .requirements import install_requirements
-from .torchrun import run_torchrun
+from .torchrun import check, choose_part, run_torchrun
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -75,15 +75,30 @@ def main() -> NoReturn:
 
 def launch(config: JobConfig, run_dir: Path, events: queue.SimpleQueue[Event]) -> Outcome:
     mode = choose_mode(config, os.environ)
+    if mode is Mode.TORCHRUN:
+        return launch_torchrun(config, run_dir, events)
     if mode is not Mode.MPI:
         host = Host(config, Cluster((config.current_host,), 1), run_dir, events)
         with stop_at_once():
             entry = prepare(config, mode)
             wait_for_names(config.hosts)
-        if mode is Mode.TORCHRUN:
-            return run_torchrun(host, entry)
         return run_plain(host, entry)
     return launch_mpi(config, run_dir, events)
+
+
+def launch_torchrun(config: JobConfig, run_dir: Path, events: queue.SimpleQueue[Event]) -> Outcome:
+    host = Host(config, read_cluster(config), run_dir, events)
+    part = choose_part(host)
+    try:
+        with stop_at_once():
+            entry = prepare(config, Mode.TORCHRUN)
+            check(entry)
+            wait_for_names(config.hosts)
+    except LaunchError as problem:
+        if part is not None:
+            part.refuse(problem)
+        raise
+    return run_torchrun(host, entry, part)
 
 
 def launch_mpi(config: JobConfig, run_dir: Path, events: queue.SimpleQueue[Event]) -> Outcome:

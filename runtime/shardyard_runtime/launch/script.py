@@ -18,20 +18,27 @@ from types import TracebackType
 
 from . import processes, rank_plan, records
 from .entry import EntryPoint, Kind
+from .rank_watch import split
 
 
 def main() -> None:
     folder = Path(os.environ.pop(rank_plan.RUN_DIR))
     plan = rank_plan.load(folder)
     processes.die_with_parent()
-    if "TORCHELASTIC_RUN_ID" not in os.environ:  # torchrun has got the environment, and added its own to it
+    rank = int(os.environ.get("RANK") or 0)
+    is_shared = (
+        "TORCHELASTIC_RUN_ID" in os.environ
+    )  # torchrun's ranks write to one pipe, and must not cut lines
+    if is_shared:
+        split(rank, plan.host, folder)
+    else:  # torchrun has got the environment, and added its own to it
         os.environ.update(plan.environment)
     function = sys.argv[1] if ":" in sys.argv[1] and sys.argv[1] != plan.program else ""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        options = {"write_through": False} if is_shared else {}
+        stream.reconfigure(line_buffering=True, **options)  # type: ignore[union-attr]
     with contextlib.suppress(Exception):
         faulthandler.enable(all_threads=False)
-    rank = int(os.environ.get("RANK") or 0)
     try:
         if function:
             call(function, plan)

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 from . import processes
 from .errors import LaunchError
-from .host import Host
+from .host import Event, Host
 from .logs import Pump
 from .outcome import exit_status
 from .timeouts import stop_grace
+
+END_SECONDS = 2.0  # for a program that has to end because the job is over
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class End:
     last_words: str
     stop_signal: int = 0
     detail: str = ""  # how the program took the signal
+    was_ended: bool = False  # because something else ended the job
 
 
 def run(
@@ -37,8 +40,12 @@ def run(
     *,
     whole_group: bool,
     on_stop: Callable[[int], None],
+    react: Callable[[Event], int] = lambda event: 0,
 ) -> End:
-    """`whole_group`: a shell does not hand signals on to what it started, so all of them get it."""
+    """`whole_group`: a shell does not hand signals on to what it started, so all of them get it.
+
+    `react` tells what any other event means for the program: a signal, or 0.
+    """
     pipe = subprocess.PIPE
     try:
         process = processes.start(
@@ -57,22 +64,30 @@ def run(
     pump.follow(process.stderr, sys.stderr, remember=True)
     threading.Thread(target=_wait, args=(host, process), daemon=True).start()
     received, deadline, began = 0, 0.0, 0.0
+    has_own = False  # the same stop may come from another host first
     while True:
         try:
             left = max(0.0, deadline - time.monotonic()) if received else None
-            kind, _, payload = host.events.get(timeout=left)
+            event = host.events.get(timeout=left)
         except queue.Empty:
             code = exit_status(processes.end(process, grace=0))
             detail = f"The program did not end within {stop_grace():g} s and was killed."
             return End(code, pump.finish(), received, detail)
-        if kind == "ended":
+        if event[0] == "ended":
             break
-        if kind == "signal":
-            if not received:
-                received, began = payload, time.monotonic()
-                deadline = began + stop_grace()
-                on_stop(payload)
-            _send(process, payload, whole_group)
+        is_own = event[0] == "signal"
+        number = event[2] if is_own else react(event)
+        if number == signal.SIGKILL:
+            code = exit_status(processes.end(process, END_SECONDS))
+            return End(code, pump.finish(), received, was_ended=True)
+        if number and not received:
+            received, began = number, time.monotonic()
+            deadline = began + stop_grace()
+            on_stop(number)
+            _send(process, number, whole_group)
+        elif number and is_own and has_own:  # whoever signals twice is in a hurry
+            _send(process, number, whole_group)
+        has_own |= is_own
     if received and whole_group:
         pump.wait(max(0.0, deadline - time.monotonic()))  # the streams end with the last of the group
     processes.end(process, grace=0)

@@ -212,7 +212,7 @@ dist.destroy_process_group()
 
 def torchrun(base: Path, **values: str) -> Result:
     tree = job(
-        {"OMP_NUM_THREADS": "1"},
+        {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
         sagemaker_torch_distributed_enabled="true",
         sagemaker_mpi_num_of_processes_per_host="2",
         **values,

@@ -22,7 +22,7 @@ from shardyard_runtime.launch.names import wait_for_names
 from shardyard_runtime.launch.neurons import neuron_count
 from shardyard_runtime.launch.outcome import Outcome
 from shardyard_runtime.launch.records import LIMIT
-from shardyard_runtime.launch.torchrun import torchrun_command
+from shardyard_runtime.launch.torchrun_job import torchrun_command
 
 TRACEBACK = """\
 Traceback (most recent call last):
