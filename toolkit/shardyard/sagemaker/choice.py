@@ -6,9 +6,7 @@ from typing import Any, Protocol
 
 from shardyard.errors import ProjectError
 from shardyard.project.model import Project
-from shardyard.sagemaker import boto3_code, estimator
-
-SDKS = ("v2", "v3", "boto3")
+from shardyard.sagemaker import boto3_code, estimator, model_trainer
 
 
 class Writer(Protocol):
@@ -19,10 +17,11 @@ class Writer(Protocol):
     def document(self, project: Project, image_uri: str) -> dict[str, Any]: ...
 
 
+SDKS: dict[str, Writer] = {"v2": estimator, "v3": model_trainer, "boto3": boto3_code}
+
+
 def writer(sdk: str) -> Writer:
-    """Raises for what is not built yet, and for what never was."""
+    """Raises for a name that is none."""
     if sdk not in SDKS:
         raise ProjectError(f"--sdk {sdk!r} is unknown; use one of: {', '.join(SDKS)}")
-    if sdk == "v3":
-        raise ProjectError(f"--sdk {sdk!r} is not built yet. Type: shardyard estimator --sdk v2")
-    return boto3_code if sdk == "boto3" else estimator
+    return SDKS[sdk]

@@ -44,3 +44,12 @@ def _block(opening: str, items: Iterable[str], closing: str, indent: int) -> str
     space = " " * indent
     lines = "".join(f"{space}    {item},\n" for item in items)
     return f"{opening}\n{lines}{space}{closing}"
+
+
+def call(name: str, arguments: dict[str, Any], indent: int = 0) -> str:
+    """A call with keyword arguments, which are laid out like the items of a table."""
+    items = [f"{key}={source(value, indent + 4)}" for key, value in arguments.items()]
+    line = f"{name}({', '.join(items)})"
+    return (
+        line if len(line) + indent <= WIDTH and "\n" not in line else _block(f"{name}(", items, ")", indent)
+    )
