@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from shardyard.errors import ProjectError
 from shardyard.project.findings import Finding
 from shardyard.project.model import FILE_NAME, Project
+from shardyard.project.numbers import too_large
 from shardyard.project.shape import as_findings, before_validation
 
 if sys.version_info >= (3, 11):
@@ -57,7 +58,11 @@ def find(path: str | Path) -> Path:
 def parse(file: Path) -> dict[str, Any]:
     """The file as plain data."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        large = too_large(data)
+        if large is None:
+            return data
+        reason = f"{large} is a whole number beyond 64 bits"
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
     except OSError as error:

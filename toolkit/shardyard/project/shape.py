@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from shardyard.project.findings import Finding
 from shardyard.project.keys import where_it_belongs
+from shardyard.project.numbers import too_large
 
 _QUOTE_LIMIT = 80
 
@@ -70,7 +71,9 @@ def _read_parameters(block: dict[str, Any], root: Path) -> list[Finding]:
     where = "distribution.smdistributed.modelparallel.parameters"
     try:
         data = json.loads((root / name).read_text(encoding="utf-8"))
+        large = too_large(data)
         problem = "" if isinstance(data, dict) else f"holds a {type(data).__name__}, not a JSON object"
+        problem = f"holds a whole number beyond 64 bits at {large!r}" if large is not None else problem
     except OSError as error:
         problem = f"cannot be read: {error.strerror or error}"
     except (ValueError, RecursionError) as error:
