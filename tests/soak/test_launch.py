@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import docker
@@ -20,7 +22,7 @@ from tests.integration.faults.conftest import (  # noqa: F401
 from tests.integration.faults.test_output import send_much
 from tests.integration.faults.test_torchrun import new_job  # noqa: F401
 from tests.integration.parity import mpi_trees
-from tests.integration.parity.containers import MpiTree, launch
+from tests.integration.parity.containers import MpiResult, MpiTree, launch
 from tests.integration.parity.test_mpi_parity import both_image, compare  # noqa: F401
 from tests.soak.launch_defects import DEFECTS, Defect
 from tests.soak.launch_torchrun import (  # noqa: F401
@@ -87,18 +89,31 @@ def test_a_defect_is_theirs_alone(
     assert defect.right(result) == (launcher == "ours"), about
 
 
-@pytest.mark.parametrize("tree", mpi_trees.MANY, ids=lambda tree: tree.name)
-def test_every_rank_sees_the_same(
+@pytest.fixture(scope="module")
+def ends(
     client: docker.DockerClient,  # noqa: F811
     both_image: str,  # noqa: F811
-    tmp_path: Path,
-    tree: MpiTree,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, tuple[Future[MpiResult], Future[MpiResult]]]]:
+    """Every tree to its end, for which the incumbent takes half a minute and more."""
+    folder = tmp_path_factory.mktemp("ends")
+
+    def run(launcher: str, tree: MpiTree) -> MpiResult:
+        place = folder / launcher / tree.name.replace(" ", "-")
+        return launch(client, both_image, launcher, tree, place, to_the_end=True)
+
+    with ThreadPoolExecutor(6) as pool:
+        yield {
+            tree.name: (pool.submit(run, "theirs", tree), pool.submit(run, "ours", tree))
+            for tree in mpi_trees.MANY
+        }
+
+
+@pytest.mark.parametrize("tree", mpi_trees.MANY, ids=lambda tree: tree.name)
+def test_every_rank_sees_the_same(
+    ends: dict[str, tuple[Future[MpiResult], Future[MpiResult]]], tree: MpiTree
 ) -> None:
-    """With their ends, for which the incumbent takes half a minute and more."""
-    theirs, ours = (
-        launch(client, both_image, launcher, tree, tmp_path / launcher, to_the_end=True)
-        for launcher in ("theirs", "ours")
-    )
+    theirs, ours = (future.result() for future in ends[tree.name])
     compare(tree, theirs, ours)
     succeeded = [{name: code == 0 for name, code in result.codes.items()} for result in (theirs, ours)]
     assert succeeded[0] == succeeded[1], ours.log

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from .entry import EntryPoint
 from .failure import from_last_words
 from .host import Event, Host
 from .plain import SCRIPT, script_environment, stopping
+from .timeouts import stop_grace
 
 PORT = 7777
 END = signal.SIGKILL  # the answer to an event that ends the program here
@@ -78,6 +80,8 @@ def make_job(host: Host, entry: EntryPoint, *, local: bool) -> TorchrunJob:
     plan = host.write_plan(entry, local=local)
     variables = script_environment(host, plan.environment)
     variables.setdefault("NCCL_PROTO", "simple")
+    # Its own limit is 30 s, which older releases of torch keep.
+    variables.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(math.ceil(stop_grace())))
     return TorchrunJob(host, entry, plan.code_dir, variables)
 
 
