@@ -269,3 +269,27 @@ def test_every_thread_that_runs_tasks_is_set_up_once() -> None:
     assert len(set(ran)) == 3
     assert set(ran) == set(entered)
     assert len(entered) == 3
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_task_that_fails_before_it_waits_is_not_handed_to_again(answered: bool) -> None:
+    scheduler = Scheduler("interleaved", STREAMS, nothing)
+
+    def fails() -> None:
+        task = scheduler.prepare_wait()
+        if answered:
+            scheduler.wake(task, "too early")
+        raise OSError("could not be sent")
+
+    def twice() -> None:
+        scheduler.spawn(fails, 0, Phase.FORWARD)
+        scheduler.run(lambda: None, lambda: False)
+        assert isinstance(scheduler.error, OSError)
+        scheduler.abandon()
+        ran.append(True)
+
+    ran: list[bool] = []
+    thread = threading.Thread(target=twice, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert ran, "the scheduler waits for a task that has ended"

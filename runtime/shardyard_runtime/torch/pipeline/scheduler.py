@@ -35,7 +35,6 @@ class Task:
         self.phase = phase
         self.value: Any = None
         self.abandoned = False
-        self.done = False
         self.worker: _Worker | None = None
 
 
@@ -62,9 +61,8 @@ class _Worker:
                 pass
             except BaseException as error:
                 self._scheduler.fail(error)
-            task.done = True
             self.task = None
-            self._scheduler.release(self)
+            self._scheduler.release(self, task)
 
 
 class Scheduler:
@@ -131,7 +129,11 @@ class Scheduler:
             raise StepAbandoned
         return task.value
 
-    def release(self, worker: _Worker) -> None:
+    def release(self, worker: _Worker, task: Task) -> None:
+        with self._changed:  # a task that failed between prepare_wait and wait waits for nothing any more
+            self._blocked.discard(task)
+            if task in self._ready:
+                self._ready.remove(task)
         self._idle.append(worker)
         self._returned.release()
 
