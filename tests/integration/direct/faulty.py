@@ -142,11 +142,18 @@ class Faulty:
             yield part
 
     def answer(self, exchange: Exchange, status: int, headers: dict[str, str], body: bytes = b"") -> bool:
-        """Answers in the registry's place; what the client still sends is not read."""
+        """Answers in the registry's place.
+
+        What the client still sends is dropped: left unread, it would reset the connection, and the answer with it.
+        """
         exchange.status, exchange.headers, exchange.body = status, headers, body
         exchange.handler.close_connection = True
         self._head(exchange, len(body))
         exchange.handler.wfile.write(body if exchange.method != "HEAD" else b"")
+        exchange.handler.wfile.flush()
+        left = int(exchange.handler.headers.get("Content-Length") or 0) if exchange.sent == 0 else 0
+        while left and (part := exchange.handler.rfile.read(min(CHUNK, left))):
+            left -= len(part)
         return True
 
     def _head(self, exchange: Exchange, length: int | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.integration.parity.tree import Result
 
+CHECKOUT = str(Path(__file__).parents[3])
 REPORT = """
 import json, os, sys, tempfile
 if __name__ == "__main__":
@@ -52,6 +53,10 @@ def observed(base: Path, suffix: str = "") -> dict[str, Any]:
             "folder": (base / f"folder{suffix}").read_text().strip(),
         }
     found = json.loads(json.dumps(found).replace(json.dumps(str(base))[1:-1], "/opt/ml"))
+    # A checkout may itself be among the temporary folders.
+    found["places on the path"] = [
+        p for p in found.get("places on the path", []) if not p.startswith(CHECKOUT)
+    ]
     environment = found.get("environment", {})
     for name in NOISE & set(environment):
         del environment[name]
