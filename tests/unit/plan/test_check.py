@@ -85,7 +85,7 @@ def test_orders_that_the_sdk_refuses_are_named(folder: Path, order: str, remedy:
     """The SDK v2 lets only the two names pass; with no tensor parallelism each order is one of them."""
     given = {"partitions": 2, "ddp": True, "placement_strategy": order}
     found = codes(folder, **{PARAMETERS: given})["sdk-placement"]
-    assert found.startswith("warning ")
+    assert found.startswith("note ")
     assert repr(order) in found
     assert remedy in found
     assert codes(folder, **{PARAMETERS: given | {"placement_strategy": "spread"}}) == {}

@@ -89,7 +89,7 @@ def test_a_sound_project(folder: Path, overrides: dict[str, Any]) -> None:
         ({"job.instance_type": "ml.p4d.24xlrge"}, "warning instance-type", "ml.p4d.24xlarge"),
         ({"image.platform": "linux/arm64"}, "error platform", "ml.p4d.24xlarge is x86_64"),
         ({"job.instance_type": "ml.p2.8xlarge"}, "error old-gpu", "before 1.13"),
-        ({"job.instance_type": "ml.p5.48xlarge"}, "warning sdk-instance", "boto3"),
+        ({"job.instance_type": "ml.p5.48xlarge"}, "note sdk-instance", "shardyard estimator"),
         (
             {"job.instance_type": "ml.trn1.32xlarge", "image.device": "cpu"},
             "warning sdk-instance",
@@ -155,10 +155,11 @@ def test_a_sound_project(folder: Path, overrides: dict[str, Any]) -> None:
         ({GIVEN: {"partitions": 2.0, "ddp": True}}, "warning sdk-value", "2.0 works here"),
         (
             {GIVEN: {"default_partition": 0, "pipeline_parallel_degree": 2, "ddp": True}},
-            "warning sdk-partitions",
+            "note sdk-partitions",
             "= 2",
         ),
         ({GIVEN: {"partitions": 2, "ddp_dist_backend": "auto"}}, "warning sdk-ddp", "ddp = true"),
+        ({GIVEN: {"partitions": 2, "ddp_port": 1}}, "warning sdk-ddp", "ddp = true"),
     ],
 )
 def test_each_mistake_alone(folder: Path, overrides: dict[str, Any], finding: str, said: str) -> None:
@@ -199,10 +200,8 @@ def test_all_findings_come_at_once_and_errors_first(folder: Path) -> None:
             },
         )
     ]
-    assert {"error arithmetic", "error no-entry-point", "error mpi-option", "warning sdk-instance"} <= set(
-        every
-    )
-    assert every == sorted(every, key=lambda code: code.startswith("warning"))
+    assert {"error arithmetic", "error no-entry-point", "error mpi-option", "note sdk-instance"} <= set(every)
+    assert every == sorted(every, key=lambda code: "ewn".index(code[0]))
 
 
 def test_every_rule_says_what_it_is() -> None:

@@ -1,4 +1,7 @@
-"""What works here, but what the SageMaker Python SDK v2 refuses when the estimator is made."""
+"""What works here, but what the SageMaker Python SDK v2 refuses when an estimator is made.
+
+A note where the code of ``shardyard estimator`` goes past the refusal, a warning where it does not.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from shardyard_runtime.config.parameters import SmpConfig
 from shardyard_runtime.config.placement import ALIASES
 
 _SDK = "the SageMaker Python SDK v2"
-_OTHER_WAY = "or start the job with boto3: its create_training_job checks nothing"
+_PAST = "the code of shardyard estimator goes past that"
 
 
 def _whole(value: Any) -> bool:
@@ -62,14 +65,13 @@ def keys(project: Project) -> Iterator[Finding]:
         return
     given = block.parameters
     if "default_partition" in given and "partitions" not in given:
-        text = f"stands without partitions, and {_SDK} ends with KeyError then"
-        degree = given.get("pipeline_parallel_degree", 1)
-        yield Finding(
-            "warning", "sdk-partitions", f"{WHERE}.default_partition", text, f"partitions = {degree}"
-        )
-    if "ddp_dist_backend" in given and "ddp" not in given:
-        text = f"stands without ddp, which {_SDK} refuses"
-        yield Finding("warning", "sdk-ddp", f"{WHERE}.ddp_dist_backend", text, "ddp = true")
+        text = f"stands without partitions, and {_SDK} ends with KeyError then; {_PAST}"
+        degree = given.get("pipeline_parallel_degree") or 1
+        yield Finding("note", "sdk-partitions", f"{WHERE}.default_partition", text, f"partitions = {degree}")
+    for name in ("ddp_dist_backend", "ddp_port"):
+        if name in given and "ddp" not in given:
+            text = f"stands without ddp, which {_SDK} refuses"
+            yield Finding("warning", "sdk-ddp", f"{WHERE}.{name}", text, "ddp = true, or remove it")
 
 
 def placement(project: Project) -> Iterator[Finding]:
@@ -79,13 +81,9 @@ def placement(project: Project) -> Iterator[Finding]:
         return
     order = config.placement_strategy
     same = next((name for name in ALIASES if _alike(order, ALIASES[name], config)), None)
-    text = f"{order!r} works here, but {_SDK} lets only 'cluster' and 'spread' pass"
-    remedy = (
-        f'placement_strategy = "{same}", which places these ranks the same way'
-        if same
-        else f'choose "cluster" or "spread", {_OTHER_WAY}'
-    )
-    yield Finding("warning", "sdk-placement", f"{WHERE}.placement_strategy", text, remedy)
+    text = f"{order!r} works here, but {_SDK} lets only 'cluster' and 'spread' pass; {_PAST}"
+    remedy = f'placement_strategy = "{same}" places these ranks the same way' if same else ""
+    yield Finding("note", "sdk-placement", f"{WHERE}.placement_strategy", text, remedy)
 
 
 def _alike(order: str, other: str, config: SmpConfig) -> bool:
@@ -102,8 +100,8 @@ def instance(project: Project) -> Iterator[Finding]:
     found = instances.find(name)
     where = "job.instance_type"
     if name == "ml.p5.48xlarge":
-        text = f"{name}: {_SDK} refuses smdistributed there"
-        yield Finding("warning", "sdk-instance", where, text, f"choose ml.p4d.24xlarge, {_OTHER_WAY}")
+        text = f"{name}: {_SDK} refuses smdistributed there; {_PAST}"
+        yield Finding("note", "sdk-instance", where, text)
     elif found is not None and found.kind == "trainium":
         text = f"{name}: {_SDK} lets only torch_distributed pass on Trainium"
         yield Finding("warning", "sdk-instance", where, text, "choose a GPU type")
