@@ -29,6 +29,21 @@ def synchronize(model: DistributedModel) -> None:
             dist.broadcast(tensor.detach(), source, group=group)
 
 
+def broadcast_buffers(model: DistributedModel) -> None:
+    """Gives every replica the buffers of the first one, as one message; batch norm's would drift apart."""
+    buffers = list({id(b): b for b in model.local_buffers()}.values())
+    if not _active() or not buffers:
+        return
+    members = state.live.placement.group(Group.DP, state.live.rank)
+    raw = [b.detach().reshape(-1).view(torch.uint8) for b in buffers]
+    flat = torch.cat(raw)
+    dist.broadcast(flat, members[0], group=state.live.process_groups[Group.DP])
+    if state.live.rank != members[0]:
+        with torch.no_grad():
+            for buffer, piece in zip(buffers, flat.split([r.numel() for r in raw]), strict=True):
+                buffer.copy_(piece.clone().view(buffer.dtype).view(buffer.shape))  # clone: aligned
+
+
 def reduce_gradients(model: DistributedModel) -> None:
     """Averages gradients over the replicas, bucket by bucket in index order.
 

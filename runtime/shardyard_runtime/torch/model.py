@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
@@ -19,8 +18,10 @@ from shardyard_runtime.torch import data_parallel
 from shardyard_runtime.torch.checkpoints.together import gather, regroup
 from shardyard_runtime.torch.partition.agree import agreed
 from shardyard_runtime.torch.partition.decision import Decision
+from shardyard_runtime.torch.partition.place import move, release
 from shardyard_runtime.torch.pipeline.intercept import OutsideStep, intercept
 from shardyard_runtime.torch.pipeline.remote_tensor import current
+from shardyard_runtime.torch.plain_degree import PlainDegree
 from shardyard_runtime.torch.precision.model import LowPrecisionModule, low_dtype
 from shardyard_runtime.torch.state import state
 from shardyard_runtime.torch.tracing.run import Trial
@@ -39,7 +40,7 @@ class ReplicatedModule(nn.Module):
         return self.module(*args, **kwargs)
 
 
-class DistributedModel(nn.Module):
+class DistributedModel(PlainDegree, nn.Module):
     """Wraps the one model of a script. Calls, and :meth:`backward`, only inside ``smp.step``.
 
     Args:
@@ -130,7 +131,7 @@ class DistributedModel(nn.Module):
             if self._gathered:
                 self._settle()
             if self._broadcast_buffers and self.training and torch.is_grad_enabled():
-                _broadcast_buffers(self)
+                data_parallel.broadcast_buffers(self)
             return
         runtime, root = state.live, self.get_module()
         self._decision = agreed(self, trial)
@@ -155,9 +156,9 @@ class DistributedModel(nn.Module):
         here = {id(module) for module in self.local_modules()}
         for module in self.get_module().modules():
             if id(module) in here:
-                _move(module, state.live.device)
+                move(module, state.live.device)
             else:
-                _release(module)
+                release(module)
         self._gathered = False
 
     def end_step(self) -> None:
@@ -292,33 +293,6 @@ class DistributedModel(nn.Module):
             tensor.data = fn(tensor.data)
         return self
 
-    # -- tensor parallelism, which has degree 1 ---------------------------------------------------------------
-
-    def distributed_modules(self) -> Iterator[nn.Module]:
-        return iter(())
-
-    def is_distributed_parameter(self, param: nn.Parameter) -> bool:
-        return False
-
-    def is_distributed_buffer(self, buf: torch.Tensor) -> bool:
-        return False
-
-    def is_scaled_batch_parameter(self, param: nn.Parameter) -> bool:
-        return False
-
-    def is_scaled_batch_buffer(self, buf: torch.Tensor) -> bool:
-        return False
-
-    def default_reducer_named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Those whose gradients are averaged over the data-parallel group: all that are here."""
-        return self.local_named_parameters()
-
-    def scaled_batch_reducer_named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        return iter(())
-
-    def virtual_named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        return self.get_module().named_parameters()
-
     # -- state ------------------------------------------------------------------------------------------------
 
     _pending: dict[str, Any] | None = None  # a partial dict that waits for the partition
@@ -429,39 +403,6 @@ class DistributedModel(nn.Module):
                 + (f"; missing: {missing}" if missing else "")
                 + (f"; unknown: {unknown}" if unknown else "")
             )
-
-
-def _release(module: nn.Module) -> None:
-    """Frees the parameters of a module that lives elsewhere: shape and dtype stay, values read as NaN."""
-    for parameter in module.parameters(recurse=False):
-        fill = float("nan") if parameter.dtype.is_floating_point else 0
-        parameter.data = torch.full((1,), fill, dtype=parameter.dtype).expand(parameter.shape)
-        parameter.grad = None
-
-
-def _move(module: nn.Module, device: torch.device) -> None:
-    """Puts a module's own parameters and buffers on this rank's device, keeping the parameters' identity."""
-    for parameter in module.parameters(recurse=False):
-        gradient, parameter.grad = parameter.grad, None
-        parameter.data = parameter.data.to(device)
-        parameter.grad = None if gradient is None else gradient.to(device)
-    for name, buffer in module.named_buffers(recurse=False):
-        module._buffers[name] = buffer.to(device)
-
-
-def _broadcast_buffers(model: DistributedModel) -> None:
-    """Gives every replica the buffers of the first one, as one message; batch norm's would drift apart."""
-    members = state.live.placement.group(Group.DP, state.live.rank)
-    buffers = list({id(b): b for b in model.local_buffers()}.values())
-    if not state.cfg.ddp or len(members) == 1 or not buffers:
-        return
-    raw = [b.detach().reshape(-1).view(torch.uint8) for b in buffers]
-    flat = torch.cat(raw)
-    dist.broadcast(flat, members[0], group=state.live.process_groups[Group.DP])
-    if state.live.rank != members[0]:
-        with torch.no_grad():
-            for buffer, piece in zip(buffers, flat.split([r.numel() for r in raw]), strict=True):
-                buffer.copy_(piece.clone().view(buffer.dtype).view(buffer.shape))  # clone: aligned
 
 
 def _cpu(value: Any) -> Any:
