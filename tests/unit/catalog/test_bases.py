@@ -81,8 +81,9 @@ def test_which_bases_carry_the_original_library() -> None:
     assert newest["1.12.1"] == "1.13.0"
     assert list(newest)[-1] == "2.0.1"
     assert {base.device for base in bases.all_bases() if base.smp} == {"gpu"}
-    plain, original = (bases.find("pytorch", "1.6.0", None, "gpu", original=one) for one in (False, True))
+    plain = bases.find("pytorch", "1.6.0", None, "gpu")
     assert (plain.tag, plain.smp) == ("1.6.0-gpu-py36", None)
+    [original] = [base for base in bases.select("pytorch", "1.6.0") if base.smp]
     assert (original.tag, original.smp) == ("1.6.0-gpu-py36-cu110-ubuntu18.04", "1.0.0")
 
 

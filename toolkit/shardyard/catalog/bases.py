@@ -106,13 +106,8 @@ def select(
             yield base
 
 
-def find(
-    framework: str, version: str | None, python: str | None, device: str, *, original: bool = False
-) -> Base:
-    """The catalog's image; without a version the newest of ``<framework>-training``. Raises NoBase.
-
-    ``original``: rather the one that carries the original library, where only one of several does.
-    """
+def find(framework: str, version: str | None, python: str | None, device: str) -> Base:
+    """The catalog's image; without a version the newest of ``<framework>-training``. Raises NoBase."""
     exact = exact_version(framework, version)
     of_version = [base for base in all_bases() if (base.framework, base.version) == (framework, exact)]
     fitting = [base for base in of_version if base.device == device]
@@ -123,7 +118,7 @@ def find(
         wanted = f" with {_python_tag(python)}" if python else ""
         message = f"{framework} {exact} has no {device} image{wanted}"
         raise NoBase(key, message, "there is: " + (", ".join(have) or "none at all"))
-    return next((base for base in reversed(chosen) if original and base.smp), chosen[-1])
+    return chosen[-1]
 
 
 def of_reference(reference: str) -> Base | None:
