@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ class Sync(threading.Thread):
         self._look = look
         self._sent: dict[str, State] = {}
         self._failed: dict[str, tuple[float, str]] = {}  # when it is tried again, and why it has to be
+        self._took = 0.0  # to look at every file
         self._ending = threading.Event()
         self._moved_at = time.monotonic()
         self._done: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -71,7 +73,7 @@ class Sync(threading.Thread):
 
     def run(self) -> None:
         try:
-            while not self._ending.wait(self._look):
+            while not self._ending.wait(max(self._look, 10 * self._took)):  # at most a tenth of the time
                 self._pass(settled_only=True)
             for _ in range(LAST_ATTEMPTS):
                 if self._pass(settled_only=False):
@@ -82,11 +84,13 @@ class Sync(threading.Thread):
     def _pass(self, *, settled_only: bool) -> bool:
         """True when nothing is left to be copied."""
         complete = True
-        for name, state in self._files():
+        began = time.monotonic()
+        found = list(self._files())
+        self._took = time.monotonic() - began
+        for name, state in found:
             if self._sent.get(name) == state:
                 continue
-            last = self._ending.is_set()
-            if settled_only and not last and not self._is_due(name, state):
+            if settled_only and not self._ending.is_set() and not self._is_due(name, state):
                 continue
             complete &= self._copy(name, state)
         return complete
@@ -129,6 +133,4 @@ def _state(path: Path) -> State | None:
         found = path.lstat()
     except OSError:
         return None
-    if not path.is_file() or path.is_symlink():
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if stat.S_ISREG(found.st_mode) else None
