@@ -22,14 +22,7 @@ def run(request: dict[str, Any], s3: Any, folder: Path) -> subprocess.CompletedP
         (folder / name).mkdir(parents=True)
     files = {
         "hyperparameters": request["HyperParameters"],
-        "resourceconfig": {
-            "current_host": HOST,
-            "hosts": [HOST],
-            "current_instance_type": request["ResourceConfig"]["InstanceType"],
-            "current_group_name": "homogeneousCluster",
-            "network_interface_name": "lo",
-            "instance_groups": [],
-        },
+        "resourceconfig": resource_config(request, HOST, [HOST], "lo"),
         "inputdataconfig": {one["ChannelName"]: {} for one in request["InputDataConfig"]},
     }
     for name, value in files.items():
@@ -56,15 +49,35 @@ def run(request: dict[str, Any], s3: Any, folder: Path) -> subprocess.CompletedP
     )
 
 
+def resource_config(request: dict[str, Any], host: str, hosts: list[str], interface: str) -> dict[str, Any]:
+    return {
+        "current_host": host,
+        "hosts": hosts,
+        "current_instance_type": request["ResourceConfig"]["InstanceType"],
+        "current_group_name": "homogeneousCluster",
+        "network_interface_name": interface,
+        "instance_groups": [],
+    }
+
+
 def _download(uri: str, s3: Any, folder: Path) -> None:
-    """What has not been made stays an empty channel."""
     folder.mkdir(parents=True)
+    for name, content in channel_files(uri, s3).items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+def channel_files(uri: str, s3: Any) -> dict[str, bytes]:
+    """What lies there, by its place in the channel; a bucket that nobody made is an empty channel."""
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     try:
         found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
     except s3.exceptions.NoSuchBucket:
-        return
-    for one in found:
-        file = folder / one["Key"].removeprefix(prefix).lstrip("/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read())
+        return {}
+    return {
+        one["Key"].removeprefix(prefix).lstrip("/"): s3.get_object(Bucket=bucket, Key=one["Key"])[
+            "Body"
+        ].read()
+        for one in found
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,17 +14,49 @@ import pytest
 
 import shardyard
 from tests.environments.environment import python
+from tests.integration.faults.conftest import NewContainerJob
 from tests.integration.sagemaker import container, projects, variants
 from tests.integration.sagemaker.aws import client_environment, moto, training_job_requests
 from tests.integration.sagemaker.submission import LIMIT, clients
 
-NAMES = ("example", "past-the-sdk", "plain", "mpi-tensorflow", "options-tensorflow")
+NAMES = ("example", "past-the-sdk", "plain", "mpi-tensorflow", "options-tensorflow", "two-hosts")
+HOSTS = ["algo-1", "algo-2"]
 SCRIPT = """
 import json, os, sys
 told = {"arguments": sys.argv[1:], "folder": os.getcwd(), "current": os.environ["SM_CURRENT_HOST"],
         "user_args": os.environ["SM_USER_ARGS"], "driver": "SM_DISTRIBUTED_DRIVER_DIR" in os.environ}
 open("/opt/ml/model/told.json", "w").write(json.dumps(told))
 sys.exit(int(os.environ.get("LEAVES", "0")))
+"""
+TRAINS = """
+import argparse
+import torch
+import smdistributed.modelparallel.torch as smp
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--steps", type=int)
+steps = parser.parse_known_args()[0].steps
+smp.init()
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
+model = smp.DistributedModel(net)
+optimizer = smp.DistributedOptimizer(torch.optim.SGD(model.parameters(), lr=0.05))
+
+@smp.step
+def train_step(model, x, y):
+    loss = torch.nn.functional.mse_loss(model(x), y)
+    model.backward(loss)
+    return loss
+
+torch.manual_seed(smp.rdp_rank())
+x = torch.randn(16, 8)
+losses = []
+for _ in range(steps):
+    optimizer.zero_grad()
+    losses.append(train_step(model, x, x.sum(1, keepdim=True)).reduce_mean().item())
+    optimizer.step()
+learned = len(losses) == steps and losses[-1] < losses[0] / 2
+print(f"TRAINED {smp.rank()} partition {smp.pp_rank()} replica {smp.rdp_rank()} learned {learned};", flush=True)
 """
 
 
@@ -41,8 +74,9 @@ def submitted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Submitted]:
     made = {name: variants.make(name, folder / name) for name in NAMES}
     for name, project in made.items():
         _without_quotes(project / "shardyard.toml")
-        if name == "plain":
-            (project / "train.py").write_text(SCRIPT)
+        for script, owner in ((SCRIPT, "plain"), (TRAINS, "two-hosts")):
+            if name == owner:
+                (project / "train.py").write_text(script)
     with moto(folder) as endpoint:
         environment = client_environment(endpoint, folder)
         aws = clients(environment)
@@ -129,3 +163,41 @@ def test_a_script_that_fails_ends_the_container_with_its_code_and_reason(
     assert (
         "CloudWatch" not in (tmp_path / "output" / "failure").read_text()
     )  # the SDK's words for any failure
+
+
+def _of_the_platform(request: dict[str, Any], host: str) -> dict[str, str]:
+    resources = container.resource_config(request, host, HOSTS, "eth0")
+    return {"input/config/resourceconfig.json": json.dumps(resources), "output/data/.made": ""}
+
+
+@pytest.mark.testbed
+def test_the_container_command_trains_on_two_hosts(
+    submitted: Submitted, new_container_job: NewContainerJob
+) -> None:
+    request = submitted.requests["two-hosts"]
+    algorithm, channels = request["AlgorithmSpecification"], {}
+    for channel in request["InputDataConfig"]:
+        place = f"input/data/{channel['ChannelName']}"
+        found = container.channel_files(channel["DataSource"]["S3DataSource"]["S3Uri"], submitted.s3)
+        channels |= {
+            f"{place}/{name}": content.decode()
+            for name, content in found.items()
+            if not name.endswith(".pyc")
+        }
+    job = new_container_job(
+        "raise SystemExit('the code of the image, not the submitted one')",
+        prelude="",
+        command=(*algorithm["ContainerEntrypoint"], *algorithm["ContainerArguments"]),
+        hyperparameters=request["HyperParameters"],
+        environment={"TRAINING_JOB_NAME": request["TrainingJobName"]},
+        files={host: channels | _of_the_platform(request, host) for host in HOSTS},
+    )
+    job.start()
+    report = job.finish(240)
+    assert set(report.codes.values()) == {0}, report.everything
+    said = re.findall(r"TRAINED (\d) partition (\d) replica (\d) learned (\w+);", report.everything)
+    assert len(said) == 4, report.everything
+    assert {learned for *_, learned in said} == {"True"}
+    assert {(partition, replica) for _, partition, replica, _ in said} == {
+        (partition, replica) for partition in "01" for replica in "01"
+    }

@@ -63,6 +63,23 @@ WRITTEN = {
         'device = "cpu"\n',
     ),
 }
+WRITTEN["two-hosts"] = _toml(
+    "two-hosts",
+    f"""
+    [distribution.mpi]
+    enabled = true
+    processes_per_host = 2
+    [distribution.smdistributed.modelparallel]
+    enabled = true
+    parameters = {{partitions = 2, microbatches = 4, ddp = true}}
+    [job]
+    instance_type = "ml.c5.xlarge"
+    instance_count = 2
+    hyperparameters = {{steps = 20}}
+    {ROLE}
+    """,
+    'device = "cpu"\n',
+)
 _TABLE = "[distribution.smdistributed.modelparallel]"
 WRITTEN["options-pytorch"] = (
     projects.EVERY_OPTION.replace('"tensorflow"', '"pytorch"')
