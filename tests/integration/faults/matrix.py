@@ -254,7 +254,7 @@ FAULTS = [
         "an mpirun that starts nothing",
         WAIT,
         3,
-        r"mpirun ended with exit code 3:\n.*\nout of order",
+        r"mpirun ended with exit code 3:\n(?s:.*)\bout of order",  # two streams, in any order
         options={
             "files": {
                 "algo-1": {"code/mpirun": '#!/bin/sh\necho "(Open MPI) 4.1"; echo out of order >&2; exit 3\n'}
