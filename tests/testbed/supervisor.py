@@ -8,7 +8,7 @@ import sys
 import time
 from types import FrameType
 
-from tests.testbed import engine, lifecycle, namespace
+from tests.testbed import engine, lifecycle, namespace, registries
 from tests.testbed.services import Service, all_services
 from tests.testbed.settings import Settings, load
 
@@ -35,6 +35,7 @@ def main() -> int:
         signal.signal(number, _stop)
     try:
         namespace.furnish(settings)
+        registries.forget_images(settings)
         for service in all_services(settings):
             service.start(settings)
             running.append(service)

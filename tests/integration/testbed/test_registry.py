@@ -46,6 +46,20 @@ print(json.dumps({"host": host, "engine": client.version()["Version"], "refused"
                  default=str))
 """
 
+LOOK = """
+import json, boto3, docker
+repositories = boto3.client("ecr").describe_repositories()["repositories"]
+image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tiny"
+sign_in = {"username": "AWS", "password": "123456789012-auth-token"}
+client = docker.from_env()
+try:
+    held = client.images.get_registry_data(image + ":one", auth_config=sign_in).id
+except docker.errors.NotFound:
+    held = None
+lines = client.api.push(image, tag="one", stream=True, decode=True, auth_config=sign_in)
+print(json.dumps([repositories, held, [line.get("status") for line in lines]]))
+"""
+
 
 @pytest.fixture(scope="module")
 def pushed(cli):
@@ -70,3 +84,15 @@ def test_describe_images_knows_the_pushed_digest(pushed):
 
 def test_what_was_pushed_can_be_pulled(pushed):
     assert pushed["present"]
+
+
+def test_a_new_testbed_holds_no_image_whose_repository_ecr_does_not_know(pushed, cli):
+    """moto forgets. An image that outlived it passed for one whose repository need not be made."""
+    cli("down")
+    cli("up", "--bare")
+    repositories, held, layers = json.loads(
+        cli("exec", "--bare", "--", sys.executable, "-", stdin=LOOK).stdout
+    )
+    assert repositories == []
+    assert held is None
+    assert "Layer already exists" in layers  # what took long to send is still there
