@@ -2,54 +2,48 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import typer
 
-from shardyard.cli import (
-    build,
-    build_and_push,
-    check,
-    doctor,
-    estimator,
-    images,
-    init,
-    launch,
-    plan,
-    push,
-    render,
-    run,
-)
 from shardyard.errors import ShardyardError
 
 # In the order of --help.
-COMMANDS = (init, images, check, plan, render, build, push, build_and_push, run, estimator, launch, doctor)
-
-commands = typer.Typer(
-    name="shardyard",
-    help="Builds, ships and runs model-parallel training containers.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
+COMMANDS = (
+    "init", "images", "check", "plan", "render", "build", "push", "build-and-push", "run", "estimator", "launch",
+    "doctor",
+)  # fmt: skip
 
 
-@commands.callback()
+def commands(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with these commands. Each lies in a file of its name, read only where it is asked for:
+    an edit of the script should be in the registry before all of them were."""
+    group = typer.Typer(
+        name="shardyard",
+        help="Builds, ships and runs model-parallel training containers.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    group.callback()(_root)
+    for name in names:
+        importlib.import_module(f"shardyard.cli.{name.replace('-', '_')}").register(group)
+    return group
+
+
 def _root() -> None:
     """Builds, ships and runs model-parallel training containers."""
-
-
-for _command in COMMANDS:
-    _command.register(commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line and gives its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        typer.main.get_command(commands)(words, prog_name="shardyard")
+        asked = [one for one in words[:1] if one in COMMANDS]
+        typer.main.get_command(commands(asked or COMMANDS))(words, prog_name="shardyard")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except ShardyardError as error:

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
+from typing import TYPE_CHECKING
 
 from shardyard.engines.base import Event
+
+if TYPE_CHECKING:
+    from shardyard.engines.bars import Bars
 
 
 class ConsoleProgress:
     """A listener of stream events: build output as lines, layer transfers as bars (as lines where there is no
     terminal)."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            console=self.console,
-            transient=True,
-        )
-        self._tasks: dict[str, TaskID] = {}
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
         self._said: dict[str, str] = {}
 
     def __enter__(self) -> ConsoleProgress:
-        if self.console.is_terminal:
-            self._bars.start()
+        if sys.stderr.isatty():
+            from shardyard.engines.bars import Bars  # rich, which nobody else needs
+
+            self._bars = Bars()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.console.is_terminal:  # elsewhere stop() would print an empty line
+        if self._bars is not None:
             self._bars.stop()
 
     def __call__(self, event: Event) -> None:
@@ -47,19 +43,15 @@ class ConsoleProgress:
             self._transfer(str(event.get("id") or ""), str(status), event.get("progressDetail"))
 
     def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, soft_wrap=True)
+        if self._bars is not None:
+            self._bars.say(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
     def _transfer(self, layer: str, status: str, detail: object) -> None:
         numbers = detail if isinstance(detail, dict) else {}
-        if self.console.is_terminal and layer and numbers.get("total"):
-            if layer not in self._tasks:
-                self._tasks[layer] = self._bars.add_task(f"{layer}: {status}")
-            self._bars.update(
-                self._tasks[layer],
-                description=f"{layer}: {status}",
-                completed=numbers.get("current", 0),
-                total=numbers["total"],
-            )
+        if self._bars is not None and layer and numbers.get("total"):
+            self._bars.show(layer, status, numbers.get("current", 0), numbers["total"])
         elif self._said.get(layer) != status:
             self._said[layer] = status
             self._say(f"{layer}: {status}" if layer else status)
