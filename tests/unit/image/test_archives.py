@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ def test_the_context_holds_what_the_dockerfile_names(project: Project) -> None:
 
 
 def test_the_original_library_of_a_base_stays_reachable(project: Project) -> None:
-    own = project.model_copy(update={"image": project.image.model_copy(update={"runtime": "image"})})
+    own = replace(project, image=replace(project.image, runtime="image"))
     for one, expected in ((project, True), (own, False)):
         out = io.BytesIO()
         runtime_tar.write(one, out)

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
-
 TIMED_OUT = 124
 INTERRUPTED = 130
 
@@ -22,11 +20,11 @@ class JobSpec:
     hosts: int
     processes_per_host: int
     instance_type: str
-    hyperparameters: dict[str, JsonValue]
+    hyperparameters: dict[str, Any]
     mpi_enabled: bool
     custom_mpi_options: str
     smdistributed: bool = False
-    mp_parameters: dict[str, JsonValue] = field(default_factory=dict)
+    mp_parameters: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, Path] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     region: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from shardyard.errors import ProjectError
 from shardyard.plan import (
@@ -85,7 +86,7 @@ def refuse(project: Project, lookouts: tuple[Lookout, ...] = LOOKOUTS) -> None:
 def refuse_local(project: Project) -> None:
     """The same for a job on this machine, with the hosts and processes of [run]."""
     mpi, run = project.distribution.mpi, project.run
-    given = mpi.model_copy(update={"processes_per_host": run.processes_per_host})
-    distribution = project.distribution.model_copy(update={"mpi": given})
-    job = project.job.model_copy(update={"instance_count": run.hosts})
-    refuse(project.model_copy(update={"distribution": distribution, "job": job}), LOCAL_LOOKOUTS)
+    given = replace(mpi, processes_per_host=run.processes_per_host)
+    distribution = replace(project.distribution, mpi=given)
+    job = replace(project.job, instance_count=run.hosts or 1)
+    refuse(replace(project, distribution=distribution, job=job), LOCAL_LOOKOUTS)

@@ -29,10 +29,10 @@ def enabled(project: Project) -> Iterator[Finding]:
         if block is None or block.enabled:
             continue
         where = f"{_SMD}.{name}.enabled"
-        if "enabled" not in block.model_fields_set:
+        if "enabled" not in block.given:
             text = "is not given, and only true switches the strategy on: all of the block would be ignored"
             yield Finding("error", "not-enabled", where, text, "enabled = true")
-        elif block.model_fields_set - {"enabled"}:
+        elif block.given - {"enabled"}:
             text = "is false, so the rest of the block does nothing"
             yield Finding("warning", "not-enabled", where, text, "enabled = true")
 
@@ -44,7 +44,7 @@ def mpi(project: Project) -> Iterator[Finding]:
     if project.distribution.model_parallel and not given.enabled:
         text = "is not switched on: without MPI the script runs once a host, and nothing is parallel"
         yield Finding("error", "no-mpi", key, text, "enabled = true")
-    elif given.model_fields_set and "enabled" not in given.model_fields_set:
+    elif given.given and "enabled" not in given.given:
         text = "is not given, so the rest of [distribution.mpi] does nothing"
         yield Finding("warning", "no-mpi", key, text, "enabled = true")
     if given.enabled and given.processes_per_host is None:

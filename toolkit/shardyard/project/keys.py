@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import get_args
 
-from pydantic import BaseModel
-
 from shardyard.project.findings import nearest
 from shardyard.project.model import Project
+from shardyard.project.typed import Section, keys
 from shardyard_runtime.config.parameter_values import known as parameters
 
 _PARAMETERS = "distribution.smdistributed.modelparallel.parameters"
@@ -28,7 +27,7 @@ def where_it_belongs(parts: list[str]) -> str:
     name, here = parts[-1], _known_at(parts[:-1])
     if parts[:-1] == ["distribution"] and name in _OTHER_STRATEGIES:
         return _OTHER_STRATEGIES[name]
-    homes = [".".join(path) for path, keys in _sections() if name in keys and path]
+    homes = [".".join(path) for path, known in _sections() if name in known and path]
     if name in parameters():
         homes.append(_PARAMETERS)
     if homes:
@@ -39,7 +38,7 @@ def where_it_belongs(parts: list[str]) -> str:
 
 def _known_at(path: list[str]) -> list[str]:
     """The keys that the section at this path knows."""
-    return next((keys for one, keys in _sections() if one == path), [])
+    return next((known for one, known in _sections() if one == path), [])
 
 
 @cache
@@ -48,10 +47,10 @@ def _sections() -> list[tuple[list[str], list[str]]]:
     return list(_walk([], Project))
 
 
-def _walk(path: list[str], model: type[BaseModel]) -> Iterator[tuple[list[str], list[str]]]:
-    fields = {name: field for name, field in model.model_fields.items() if (path or name != "root")}
-    yield path, list(fields)
-    for name, field in fields.items():
-        for option in (field.annotation, *get_args(field.annotation)):
-            if isinstance(option, type) and issubclass(option, BaseModel):
+def _walk(path: list[str], kind: type[Section]) -> Iterator[tuple[list[str], list[str]]]:
+    known = {name: hint for name, hint in keys(kind).items() if (path or name != "root")}
+    yield path, list(known)
+    for name, hint in known.items():
+        for option in (hint, *get_args(hint)):
+            if isinstance(option, type) and issubclass(option, Section):
                 yield from _walk([*path, name], option)

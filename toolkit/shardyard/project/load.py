@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic_core import ValidationError
 
 from shardyard.errors import ProjectError
 from shardyard.project.findings import Finding
 from shardyard.project.model import FILE_NAME, Project
 from shardyard.project.numbers import too_large
 from shardyard.project.shape import as_findings, before_validation
+from shardyard.project.typed import read
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -78,7 +80,7 @@ def validate(raw: dict[str, Any], file: Path) -> Project:
     findings = before_validation(raw, file.parent)
     project: Project | None = None
     try:
-        project = Project.model_validate({"image": {}, **raw, "root": file.parent})
+        project = read(Project, {"image": {}, **raw, "root": file.parent})
     except ValidationError as error:
         findings += as_findings(error, raw)
     if project is None or findings:
@@ -91,16 +93,13 @@ def complete(project: Project) -> Project:
     """Fills what follows from the rest: hosts and processes of a local run, the repository's name."""
     mpi = project.distribution.mpi
     processes = mpi.processes_per_host if mpi.enabled and mpi.processes_per_host else 1
-    run = project.run.model_copy(
-        update={
-            "hosts": project.run.hosts or project.job.instance_count,
-            "processes_per_host": project.run.processes_per_host or processes,
-        }
+    run = replace(
+        project.run,
+        hosts=project.run.hosts or project.job.instance_count,
+        processes_per_host=project.run.processes_per_host or processes,
     )
-    registry = project.registry.model_copy(
-        update={"repository": project.registry.repository or project.image.name}
-    )
-    return project.model_copy(update={"run": run, "registry": registry})
+    registry = replace(project.registry, repository=project.registry.repository or project.image.name)
+    return replace(project, run=run, registry=registry)
 
 
 def _override(raw: dict[str, Any], overrides: Mapping[str, Any]) -> None:

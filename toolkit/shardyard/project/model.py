@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator
+from shardyard.project.typed import Before, Limit, Section
 
 FILE_NAME = "shardyard.toml"
 
@@ -44,20 +45,21 @@ def _environment(table: dict[str, str]) -> dict[str, str]:
     return table
 
 
-Line = Annotated[str, AfterValidator(_one_line)]
-Word = Annotated[str, AfterValidator(_one_word)]
+def _digits(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+Line = Annotated[str, _one_line]
+Word = Annotated[str, _one_word]
+AtLeastOne = Annotated[int, Limit("ge", 1)]
+_PART = "[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 
-class Image(_Section):
+@dataclass(frozen=True)
+class Image(Section):
     """What goes into the image, and what it stands on."""
 
-    name: str = Field(
-        min_length=1, pattern=r"^[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*$"
-    )
+    name: Annotated[str, Limit("min_length", 1), Limit("pattern", f"^{_PART}(?:/{_PART})*$")]
     framework: Literal["pytorch", "tensorflow"] = "pytorch"
     framework_version: Word | None = None
     python_version: Word | None = None
@@ -67,58 +69,56 @@ class Image(_Section):
     source_dir: Line = "."
     requirements: Line | None = None
     wheelhouse: Line | None = None
-    apt: list[Annotated[str, AfterValidator(_package)]] = []
-    env: Annotated[dict[str, str], AfterValidator(_environment)] = {}
-    run: list[Line] = []
+    apt: list[Annotated[str, _package]] = field(default_factory=list)
+    env: Annotated[dict[str, str], _environment] = field(default_factory=dict)
+    run: list[Line] = field(default_factory=list)
     ca_bundle: Line | None = None
     platform: Word = "linux/amd64"
     runtime: Literal["bundled", "image"] = "bundled"
     engine: Literal["docker", "direct"] = "docker"
 
 
-class Registry(_Section):
+@dataclass(frozen=True)
+class Registry(Section):
     """Where the image is pushed to. ``account`` is the user's own; None: the account of the credentials."""
 
     region: Word | None = None
-    account: str | None = Field(default=None, pattern=r"^\d{12}$")
+    account: Annotated[str, Limit("pattern", r"^\d{12}$"), Before(_digits)] | None = None
     repository: Word | None = None
-    tag: str = Field(default="latest", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
-
-    @field_validator("account", mode="before")
-    @classmethod
-    def _digits(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    tag: Annotated[str, Limit("pattern", "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")] = "latest"
 
 
-class ModelParallel(_Section):
+@dataclass(frozen=True)
+class ModelParallel(Section):
     enabled: bool = False
-    parameters: dict[str, JsonValue] = {}
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
-class DataParallel(_Section):
+@dataclass(frozen=True)
+class DataParallel(Section):
     enabled: bool = False
     custom_mpi_options: str = ""
 
 
-class Smdistributed(_Section):
+@dataclass(frozen=True)
+class Smdistributed(Section):
     modelparallel: ModelParallel | None = None
     dataparallel: DataParallel | None = None
 
 
-class Mpi(_Section):
+@dataclass(frozen=True)
+class Mpi(Section):
     enabled: bool = False
-    processes_per_host: int | None = Field(default=None, ge=1)
+    processes_per_host: AtLeastOne | None = None
     custom_mpi_options: str = ""
 
 
-class Distribution(_Section):
+@dataclass(frozen=True)
+class Distribution(Section):
     """The same shape as the ``distribution`` argument of an estimator; ``as_dict`` gives that argument."""
 
-    smdistributed: Smdistributed = Smdistributed()
-    mpi: Mpi = Mpi()
-
-    def as_dict(self) -> dict[str, Any]:
-        return self.model_dump(exclude_unset=True)
+    smdistributed: Smdistributed = field(default_factory=Smdistributed)
+    mpi: Mpi = field(default_factory=Mpi)
 
     @property
     def model_parallel(self) -> ModelParallel | None:
@@ -127,48 +127,51 @@ class Distribution(_Section):
         return block if block is not None and block.enabled else None
 
 
-class Job(_Section):
+@dataclass(frozen=True)
+class Job(Section):
     """The training job on SageMaker."""
 
     instance_type: str | None = None
-    instance_count: int = Field(default=1, ge=1)
+    instance_count: AtLeastOne = 1
     role: str | None = None
     name: str | None = None
-    inputs: dict[str, str] = {}
-    hyperparameters: dict[str, JsonValue] = {}
-    environment: dict[str, str] = {}
+    inputs: dict[str, str] = field(default_factory=dict)
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     output_path: str | None = None
     checkpoint_s3_uri: str | None = None
     checkpoint_local_path: str | None = None
-    max_run: int | None = Field(default=None, ge=1)
-    max_wait: int | None = Field(default=None, ge=1)
+    max_run: AtLeastOne | None = None
+    max_wait: AtLeastOne | None = None
     use_spot_instances: bool = False
-    volume_size: int | None = Field(default=None, ge=1)
-    subnets: list[str] = []
-    security_group_ids: list[str] = []
-    tags: dict[str, str] = {}
+    volume_size: AtLeastOne | None = None
+    subnets: list[str] = field(default_factory=list)
+    security_group_ids: list[str] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
-class Run(_Section):
+@dataclass(frozen=True)
+class Run(Section):
     """The job on this machine. After loading, ``hosts`` and ``processes_per_host`` are always set."""
 
     engine: Literal["docker", "process"] = "docker"
-    hosts: int | None = Field(default=None, ge=1)
-    processes_per_host: int | None = Field(default=None, ge=1)
-    inputs: dict[str, str] = {}
+    hosts: AtLeastOne | None = None
+    processes_per_host: AtLeastOne | None = None
+    inputs: dict[str, str] = field(default_factory=dict)
     output: Line | None = None
-    timeout: float | None = Field(default=None, gt=0)
+    timeout: Annotated[float, Limit("gt", 0)] | None = None
 
 
-class Project(_Section):
+@dataclass(frozen=True)
+class Project(Section):
     """A whole project; relative paths in it are relative to ``root``, the folder of shardyard.toml."""
 
     root: Path
     image: Image
-    registry: Registry = Registry()
-    distribution: Distribution = Distribution()
-    job: Job = Job()
-    run: Run = Run()
+    registry: Registry = field(default_factory=Registry)
+    distribution: Distribution = field(default_factory=Distribution)
+    job: Job = field(default_factory=Job)
+    run: Run = field(default_factory=Run)
 
     def path(self, value: str) -> Path:
         """A path of the project file as an absolute one."""

@@ -34,7 +34,7 @@ def hyperparameters(project: Project, given: OpenValues) -> dict[str, Any]:
 
 def distributed(project: Project) -> dict[str, Any]:
     """What [distribution] turns into; a table that is not there says nothing, one that is off says so."""
-    there = project.distribution.model_fields_set
+    there = project.distribution.given
     mpi, strategies = project.distribution.mpi, project.distribution.smdistributed
     values: dict[str, Any] = {}
     if "mpi" in there:
