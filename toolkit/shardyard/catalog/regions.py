@@ -57,3 +57,8 @@ def partition_of(name: str) -> str | None:
     """The partition (``aws``, ``aws-cn``, ...) that a region of this name belongs to, known or not."""
     rows = read(_FILE)["partitions"]
     return next((one for one, row in rows.items() if re.match(row["region_regex"], name)), None)
+
+
+def dns_suffix(name: str) -> str:
+    """What host names end with in a region's partition; that of ``aws`` for a region of no known partition."""
+    return str(read(_FILE)["partitions"][partition_of(name) or "aws"]["dns_suffix"])

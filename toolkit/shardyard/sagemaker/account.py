@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError, ParamValidationError
 
 from shardyard.errors import ProjectError, RemoteError
 from shardyard.project.model import Project
-from shardyard.registry.ecr import Ecr, explained
+from shardyard.registry.aws.boto import explained
+from shardyard.registry.ecr import Ecr
 from shardyard.sagemaker.request import needed_role
 from shardyard.sagemaker.target import image_uri
 
