@@ -7,7 +7,6 @@ an installed runtime give the same bytes.
 from __future__ import annotations
 
 from functools import cache
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -55,6 +54,8 @@ def _checked_out(source: Path) -> dict[str, bytes]:
 
 
 def _installed() -> dict[str, bytes]:
+    from importlib import metadata  # late: a checkout does without
+
     try:
         listed = metadata.files("shardyard-runtime") or []
     except metadata.PackageNotFoundError:

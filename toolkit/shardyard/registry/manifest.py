@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import urllib3
 
 from shardyard.engines.base import Credentials, wrong_password
 from shardyard.errors import RemoteError
+from shardyard.registry.trust import ca_bundle, context
 
 MEDIA_TYPES = ", ".join(
     (
@@ -22,12 +20,6 @@ MEDIA_TYPES = ", ".join(
         "application/vnd.oci.image.index.v1+json",
     )
 )
-CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-
-
-def ca_bundle(env: Mapping[str, str] = os.environ) -> str | None:
-    """The first CA bundle that the environment names and that exists."""
-    return next((env[name] for name in CA_VARIABLES if env.get(name) and os.path.isfile(env[name])), None)
 
 
 @dataclass(frozen=True)
@@ -50,9 +42,8 @@ class RegistryReader:
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
-        context = ssl.create_default_context(cafile=ca_bundle())
         self._pool = urllib3.PoolManager(
-            ssl_context=context,
+            ssl_context=context(ca_bundle()),
             timeout=urllib3.Timeout(connect=10, read=60),
             retries=urllib3.Retry(3, backoff_factor=0.2),
         )

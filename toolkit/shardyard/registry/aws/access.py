@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from configparser import Error, RawConfigParser
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,6 +76,8 @@ def _profile(env: Mapping[str, str], name: str) -> dict[str, str] | None:
         file = Path(place).expanduser()
         if not file.is_file():
             continue
+        from configparser import Error, RawConfigParser  # late: most who set keys have no such file
+
         parser = RawConfigParser(default_section="")
         try:
             parser.read(file, encoding="utf-8")

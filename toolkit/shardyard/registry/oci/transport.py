@@ -10,9 +10,9 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from shardyard.registry.manifest import ca_bundle
 from shardyard.registry.oci.errors import RegistryError, Transient
 from shardyard.registry.oci.reference import DOCKER_HUB
+from shardyard.registry.trust import ca_bundle, context
 
 Body = bytes | Iterable[bytes] | None
 Response = urllib3.BaseHTTPResponse
@@ -33,8 +33,7 @@ class Http:
 
     def __init__(self, read_timeout_s: float = 120.0) -> None:
         self._timeout = urllib3.Timeout(connect=15, read=read_timeout_s)
-        self._context = ssl.create_default_context(cafile=ca_bundle())
-        self._pools: dict[str | None, urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str, str | None], urllib3.PoolManager] = {}
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: Body = None) -> Response:
         sent = dict(headers)
@@ -74,12 +73,14 @@ class Http:
         parts = urlsplit(url)
         bypassed = proxy_bypass(parts.hostname or "")
         proxy = None if bypassed else getproxies().get(parts.scheme)
-        if proxy not in self._pools:
-            options = {"maxsize": CONNECTIONS, "ssl_context": self._context}
-            self._pools[proxy] = (
+        key = (parts.scheme, proxy)
+        if key not in self._pools:
+            secure = "https" in (parts.scheme, urlsplit(proxy or "").scheme)
+            options = {"maxsize": CONNECTIONS, "ssl_context": context(ca_bundle()) if secure else None}
+            self._pools[key] = (
                 urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)  # type: ignore[arg-type]
             )
-        return self._pools[proxy]
+        return self._pools[key]
 
 
 def body_of(answer: Response, size: int = 1 << 20) -> Iterator[bytes]:
