@@ -4,7 +4,7 @@ CACHE ?= $(or $(SHARDYARD_CACHE),$(HOME)/.cache/shardyard)
 export SHARDYARD_CACHE := $(CACHE)
 PY := .venv/bin/python
 
-.PHONY: demo test lint format unit testbed setup clean
+.PHONY: demo test lint format unit docs testbed setup clean
 
 setup: .venv/.ready
 
@@ -25,6 +25,10 @@ lint: setup
 format: setup
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+# The pages of the commands, from their definitions.
+docs: setup
+	$(PY) scripts/command_pages.py
 
 unit: setup
 	$(PY) -m pytest tests/unit -q

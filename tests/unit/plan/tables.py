@@ -10,7 +10,7 @@ from hypothesis import event
 from hypothesis import strategies as st
 
 import shardyard
-from shardyard.project.findings import Finding, has_errors
+from shardyard.project.findings import Finding, exit_code
 from shardyard_runtime.config.parameter_values import known
 from shardyard_runtime.config.parameters import ParameterError, parse, placement_for
 
@@ -131,7 +131,7 @@ def holds_for_any_table(folder: Path, table: Any, hosts: int) -> None:
     """Never a traceback; what check lets pass, plan can draw and the runtime takes."""
     check(folder, table, hosts, "image")
     found = check(folder, table, hosts)
-    if has_errors(found) or not isinstance(table, dict):
+    if exit_code(found) or not isinstance(table, dict):
         event("refused")
         return
     drawn = shardyard.plan(folder, overrides=overrides(table, hosts))  # type: ignore[operator]

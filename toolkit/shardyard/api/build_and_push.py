@@ -19,9 +19,11 @@ from shardyard.project.load import load
 
 @dataclass(frozen=True)
 class Shipped:
-    """Sizes are compressed bytes, as the registry stores and counts them."""
+    """Sizes are compressed bytes, as the registry stores and counts them. ``image_uri_by_digest`` means this very
+    image for good; ``image_uri`` whatever is pushed under the tag later."""
 
     image_uri: str
+    image_uri_by_digest: str
     digest: str
     size_bytes: int
     new_layer_bytes: int
@@ -47,9 +49,10 @@ def build_and_push(
             opened = open_target(chosen, loaded)
             chosen.stage(base_of(loaded), opened.target.uri, opened.credentials, loaded.image.platform)
         build_with(chosen, loaded, no_cache)
-        done = push_with(chosen, loaded, opened)
+        done = push_with(chosen, loaded, progress, opened)
     return Shipped(
         image_uri=done.image_uri,
+        image_uri_by_digest=done.image_uri_by_digest,
         digest=done.digest,
         size_bytes=done.size_bytes,
         new_layer_bytes=done.new_layer_bytes,

@@ -2,43 +2,53 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from shardyard.engines.base import Credentials, Engine
+from shardyard.engines.base import Credentials, Engine, Listener
 from shardyard.engines.choice import Reaching, engine_for
 from shardyard.engines.progress import ConsoleProgress
-from shardyard.errors import ProjectError
+from shardyard.errors import ProjectError, RemoteError
 from shardyard.project.load import load
-from shardyard.project.model import Project
+from shardyard.project.model import Project, Registry
 from shardyard.registry.ecr import Ecr
 from shardyard.registry.manifest import RegistryReader
 from shardyard.registry.publish import Published, Reader, Target, publisher
+from shardyard.registry.settings import Settings, differences, wanted
 
 
 def push(project: str | Path = ".", *, tag: str | None = None, engine: str | None = None) -> Published:
     """Pushes the built image to ECR and verifies it by digest. Progress goes to standard error."""
     loaded = load(project, {"registry.tag": tag, "image.engine": engine})
     with ConsoleProgress() as progress:
-        return push_with(engine_for(loaded, progress), loaded)
+        return push_with(engine_for(loaded, progress), loaded, progress)
 
 
-def push_with(engine: Engine, project: Project, opened: Opened | None = None) -> Published:
+def push_with(
+    engine: Engine, project: Project, listener: Listener, opened: Opened | None = None
+) -> Published:
     """The push itself, on an engine that is there."""
     if engine.find(project.local_tag) is None:
         raise ProjectError(f"there is no image {project.local_tag!r} to push. Type: shardyard build")
     to = opened or open_target(engine, project)
-    return publisher(engine, to.ecr, to.credentials, to.reader).publish(project.local_tag, to.target)
+    settings = to.settings.result()
+    for text, remedy in differences(settings, project.registry) if settings else ():
+        listener({"status": f"note: {text}. To change that, type: {remedy}"})
+    immutable = settings is not None and settings.immutable
+    publishing = publisher(engine, to.ecr, to.credentials, to.reader, immutable)
+    return publishing.publish(project.local_tag, to.target)
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A repository that is there and lets us in."""
+    """A repository that lets us in; ``settings`` are None where we may push but not look at them."""
 
     ecr: Ecr
     credentials: Credentials
     target: Target
     reader: Reader
+    settings: Future[Settings | None]
 
 
 def open_target(engine: Engine, project: Project) -> Opened:
@@ -54,6 +64,20 @@ def open_target(engine: Engine, project: Project) -> Opened:
         else RegistryReader(credentials)
     )
     reader.sign_in()
+    beside = ThreadPoolExecutor(1)  # where the repository is there, a build need not wait for the answer
+    settings = beside.submit(_settings, ecr, repository, registry, reader.exists)
+    beside.shutdown(wait=not reader.exists)
     if not reader.exists:
-        ecr.ensure_repository(repository)
-    return Opened(ecr, credentials, target, reader)
+        settings.result()
+    return Opened(ecr, credentials, target, reader, settings)
+
+
+def _settings(ecr: Ecr, repository: str, registry: Registry, exists: bool) -> Settings | None:
+    """The repository's settings; it is made where it is missing."""
+    try:
+        found = ecr.repository(repository)
+    except RemoteError:
+        if exists:
+            return None  # who may push need not be allowed to look
+        raise
+    return found or ecr.create_repository(repository, wanted(registry))

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from shardyard.cli.common import EngineOption, JsonOption, NoCacheOption, ProjectOption, document
+from shardyard.cli.common import (
+    ByDigestOption,
+    EngineOption,
+    JsonOption,
+    NoCacheOption,
+    ProjectOption,
+    document,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -17,6 +24,7 @@ def register(app: typer.Typer) -> None:
         tag: Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")] = None,
         engine: EngineOption = None,
         no_cache: NoCacheOption = False,
+        by_digest: ByDigestOption = False,
         as_json: JsonOption = False,
     ) -> None:
         """Builds the image and pushes it to ECR; prints the image URI, alone."""
@@ -26,4 +34,4 @@ def register(app: typer.Typer) -> None:
         if as_json:
             document(shipped.as_dict())
         else:
-            print(shipped.image_uri)
+            print(shipped.image_uri_by_digest if by_digest else shipped.image_uri)

@@ -27,6 +27,13 @@ NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Run every step of the Dockerfile, as if for the first time.")
 ]
 
+ByDigestOption = Annotated[
+    bool,
+    typer.Option(
+        "--by-digest", help="Print the URI with the digest in place of the tag: it never means another image."
+    ),
+]
+
 
 def note(text: str) -> None:
     """Progress or a warning, on standard error."""

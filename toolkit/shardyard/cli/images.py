@@ -26,7 +26,7 @@ class Device(str, Enum):
 
 
 def register(app: typer.Typer) -> None:
-    @app.command()
+    @app.command("images")
     def images(
         framework: Annotated[Framework | None, typer.Option("--framework", "-f")] = None,
         version: Annotated[

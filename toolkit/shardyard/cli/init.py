@@ -12,7 +12,7 @@ from shardyard.cli.common import note
 
 
 def register(app: typer.Typer) -> None:
-    @app.command()
+    @app.command("init")
     def init(
         directory: Annotated[Path, typer.Argument(help="Where; made when it is not there.")] = Path("."),
     ) -> None:

@@ -27,7 +27,7 @@ SvgOption = Annotated[Path | None, typer.Option("--svg", help="Write the drawing
 
 
 def register(app: typer.Typer) -> None:
-    @app.command()
+    @app.command("plan")
     def plan(
         project: ProjectOption = Path("."),
         model: ModelOption = None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shardyard.cli.common import EngineOption, JsonOption, ProjectOption, document
+from shardyard.cli.common import ByDigestOption, EngineOption, JsonOption, ProjectOption, document
 
 
 def register(app: typer.Typer) -> None:
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
         project: ProjectOption = Path("."),
         tag: Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")] = None,
         engine: EngineOption = None,
+        by_digest: ByDigestOption = False,
         as_json: JsonOption = False,
     ) -> None:
         """Pushes the image to ECR, verified by digest; prints its URI."""
@@ -23,13 +24,6 @@ def register(app: typer.Typer) -> None:
 
         done = publish(project, tag=tag, engine=engine)
         if as_json:
-            document(
-                {
-                    "image_uri": done.image_uri,
-                    "digest": done.digest,
-                    "size_bytes": done.size_bytes,
-                    "new_layer_bytes": done.new_layer_bytes,
-                }
-            )
+            document(done.as_dict())
         else:
-            print(done.image_uri)
+            print(done.image_uri_by_digest if by_digest else done.image_uri)

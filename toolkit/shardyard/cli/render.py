@@ -11,7 +11,7 @@ from shardyard.cli.common import ProjectOption
 
 
 def register(app: typer.Typer) -> None:
-    @app.command()
+    @app.command("render")
     def render(project: ProjectOption = Path(".")) -> None:
         """Print the Dockerfile."""
         print(run_render(project), end="")

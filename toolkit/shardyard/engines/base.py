@@ -36,12 +36,14 @@ def wrong_password(host: str, said: str) -> str:
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image that the engine holds: its layers are diff ids, base first."""
+    """An image that the engine holds: its layers are diff ids, base first; `digests` are those of its manifests, as
+    far as the engine knows any."""
 
     reference: str
     image_id: str
     size_bytes: int
     layers: tuple[str, ...]
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,8 @@ class DockerEngine:
         except ImageNotFound:
             return None
         layers = tuple((facts.get("RootFS") or {}).get("Layers") or ())
-        return LocalImage(reference, facts["Id"], int(facts["Size"]), layers)
+        digests = tuple(one.partition("@")[2] for one in facts.get("RepoDigests") or ())
+        return LocalImage(reference, facts["Id"], int(facts["Size"]), layers, digests)
 
     def pull(self, reference: str, platform: str, credentials: Credentials | None) -> LocalImage:
         repository, tag = split_reference(reference)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from shardyard.errors import ProjectError
@@ -71,7 +71,10 @@ LOCAL_LOOKOUTS: tuple[Lookout, ...] = (code.entry_point, *DISTRIBUTION)
 
 def all_findings(project: Project, lookouts: tuple[Lookout, ...] = LOOKOUTS) -> list[Finding]:
     """All findings, errors first."""
-    found = [finding for look in lookouts for finding in look(project)]
+    return errors_first(finding for look in lookouts for finding in look(project))
+
+
+def errors_first(found: Iterable[Finding]) -> list[Finding]:
     return sorted(found, key=lambda one: ("error", "warning", "note").index(one.level))
 
 

@@ -8,17 +8,21 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 Level = Literal["error", "warning", "note"]
+Side = Literal["project", "machine", "remote"]
+_EXIT_CODES: dict[Side, int] = {"project": 2, "machine": 3, "remote": 4}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``where`` is the key (``image.base``) or the file; ``remedy`` is the next thing to type."""
+    """``where`` is the key (``image.base``) or the file; ``remedy`` is the next thing to type; ``side`` is who
+    has to change: the project, this machine, or the other side (AWS, a registry)."""
 
     level: Level
     code: str
     where: str
     message: str
     remedy: str = ""
+    side: Side = "project"
 
     def __str__(self) -> str:
         tail = f"\n    {self.remedy}" if self.remedy else ""
@@ -36,5 +40,6 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return next(iter(swapped + close), None)
 
 
-def has_errors(findings: Iterable[Finding]) -> bool:
-    return any(finding.level == "error" for finding in findings)
+def exit_code(findings: Iterable[Finding]) -> int:
+    """0 without an error, else what the nearest wrong side means: project, then machine, then the other side."""
+    return min((_EXIT_CODES[one.side] for one in findings if one.level == "error"), default=0)

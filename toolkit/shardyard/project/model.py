@@ -80,12 +80,15 @@ class Image(Section):
 
 @dataclass(frozen=True)
 class Registry(Section):
-    """Where the image is pushed to. ``account`` is the user's own; None: the account of the credentials."""
+    """Where the image is pushed to. ``account`` None: that of the credentials. ``scan_on_push`` and
+    ``immutable_tags``: how the repository is made when it is not there."""
 
     region: Word | None = None
     account: Annotated[str, Limit("pattern", r"^\d{12}$"), Before(_digits)] | None = None
     repository: Word | None = None
     tag: Annotated[str, Limit("pattern", "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")] = "latest"
+    scan_on_push: bool = False
+    immutable_tags: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from shardyard.engines.base import Credentials
 from shardyard.errors import RemoteError
 from shardyard.registry.aws.choice import service
+from shardyard.registry.settings import Settings
 from shardyard.registry.token import parse_host, split
+
+if TYPE_CHECKING:
+    from botocore.config import Config
 
 
 class Ecr:
@@ -39,15 +45,21 @@ class Ecr:
         endpoint = entry["proxyEndpoint"]
         return Credentials(urlsplit(endpoint).netloc or endpoint, user, password)
 
-    def ensure_repository(self, name: str) -> bool:
-        """Creates the repository when it is missing; True when it did."""
-        doing = f"make the ECR repository {name!r}"
-        names = {"registryId": self.account, "repositoryNames": [name]}
-        if self._ecr.call(doing, "DescribeRepositories", names, "RepositoryNotFoundException") is not None:
-            return False
-        names = {"registryId": self.account, "repositoryName": name}
-        made = self._ecr.call(doing, "CreateRepository", names, "RepositoryAlreadyExistsException")
-        return made is not None
+    def repository(self, name: str) -> Settings | None:
+        """How a repository is set up, None where there is none."""
+        doing = f"look at the ECR repository {name!r} of account {self.account!r}"
+        asked = {"registryId": self.account, "repositoryNames": [name]}
+        found = self._ecr.call(doing, "DescribeRepositories", asked, "RepositoryNotFoundException")
+        return Settings.of(found["repositories"][0]) if found is not None else None
+
+    def create_repository(self, name: str, arguments: Mapping[str, Any]) -> Settings:
+        """Makes a repository that is missing; what another made meanwhile is as good."""
+        doing = f"make the ECR repository {name!r} in account {self.account!r}"
+        asked = {"registryId": self.account, "repositoryName": name, **arguments}
+        made = self._ecr.call(doing, "CreateRepository", asked, "RepositoryAlreadyExistsException")
+        if made is not None:
+            return Settings.of(made["repository"])
+        return self.repository(name) or Settings(scan_on_push=False, immutable=False)
 
     def catalogued_digest(self, name: str, tag: str) -> str | None:
         """The digest that ECR's catalogue has for a tag, None while it knows of none."""

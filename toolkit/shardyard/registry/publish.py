@@ -17,6 +17,8 @@ from shardyard.registry.manifest import Manifest
 TRANSIENT = re.compile(
     r"\b(connection reset|eof|timeout|timed out|toomanyrequests|temporarily|50[234])\b", re.IGNORECASE
 )
+# In ECR's registry it is "... already exists ... and cannot be overwritten because the repository is immutable".
+TAKEN = re.compile(r"already exists\b.*\bimmutable|ImageTagAlreadyExists", re.IGNORECASE | re.DOTALL)
 CATALOGUE_WAIT_S = 30.0
 
 
@@ -42,6 +44,20 @@ class Published:
     uploaded: tuple[str, ...]
     size_bytes: int = 0
     new_layer_bytes: int = 0
+
+    @property
+    def image_uri_by_digest(self) -> str:
+        """Means this very image, whatever is pushed under the tag later."""
+        return f"{self.image_uri.rpartition(':')[0]}@{self.digest}"
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "image_uri": self.image_uri,
+            "image_uri_by_digest": self.image_uri_by_digest,
+            "digest": self.digest,
+            "size_bytes": self.size_bytes,
+            "new_layer_bytes": self.new_layer_bytes,
+        }
 
 
 class Publisher(Protocol):
@@ -69,8 +85,30 @@ class PushPublisher:
         self._engine, self._credentials = engine, credentials
 
     def publish(self, source: str, target: Target) -> Published:
-        pushed: PushedImage = self._engine.push(source, target.uri, self._credentials)
+        try:
+            pushed: PushedImage = self._engine.push(source, target.uri, self._credentials)
+        except RemoteError as error:
+            if TAKEN.search(str(error)):
+                raise taken(target) from error
+            raise
         return Published(target.uri, pushed.digest, pushed.uploaded)
+
+
+class Settled:
+    """For a repository whose tags never move: what lies under the tag is this very image, and nothing is to be
+    sent, or it is another, and nothing can be sent."""
+
+    def __init__(self, inner: Publisher, engine: Engine, reader: Reader) -> None:
+        self._inner, self._engine, self._reader = inner, engine, reader
+
+    def publish(self, source: str, target: Target) -> Published:
+        held = self._reader.digest(target.repository, target.tag)
+        if held is None:
+            return self._inner.publish(source, target)
+        image = self._engine.find(source)
+        if image is None or held not in image.digests:
+            raise taken(target)
+        return Published(target.uri, held, ())
 
 
 class Retrying:
@@ -135,9 +173,24 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, RemoteError) and TRANSIENT.search(str(error)) is not None
 
 
+def taken(target: Target) -> RemoteError:
+    """A tag that exists in a repository with immutable tags."""
+    return RemoteError(
+        f"another image was pushed as {target.uri!r} before, and tags of this repository are immutable: none is "
+        f"ever replaced. Type: shardyard build-and-push --tag NEW, or set another [registry] tag"
+    )
+
+
 def publisher(
-    engine: Engine, ecr: Ecr, credentials: Credentials, reader: Reader, wait_s: float = CATALOGUE_WAIT_S
+    engine: Engine,
+    ecr: Ecr,
+    credentials: Credentials,
+    reader: Reader,
+    immutable: bool = False,
+    wait_s: float = CATALOGUE_WAIT_S,
 ) -> Publisher:
-    """Push, retried, then verified."""
-    pushing = Retrying(PushPublisher(engine, credentials))
+    """Push, retried, then verified; `immutable`: the repository's tags never move."""
+    pushing: Publisher = Retrying(PushPublisher(engine, credentials))
+    if immutable:
+        pushing = Settled(pushing, engine, reader)
     return Verified(pushing, engine, ecr, reader, wait_s)

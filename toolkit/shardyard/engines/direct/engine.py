@@ -62,7 +62,7 @@ class DirectEngine:
         manifest = self.store.manifest(record)
         layers = tuple(self.store.config(record)["rootfs"]["diff_ids"])
         size = manifest.config.size + sum(one.size for one in manifest.layers)
-        return LocalImage(reference, manifest.config.digest, size, layers)
+        return LocalImage(reference, manifest.config.digest, size, layers, (manifest.digest,))
 
     def pull(self, reference: str, platform: str, credentials: Credentials | None) -> LocalImage:
         """Learns what the image is; its layers stay where they are."""

@@ -54,6 +54,11 @@ class Blobs:
             self._give_up(self._location(answer))
         return answer.status == 201
 
+    def try_upload(self) -> None:
+        """Begins an upload and gives it up: raises where there is no right to push."""
+        begun, _ = self._repository.ask("POST", "/blobs/uploads/", (202,), {"Content-Length": "0"})
+        self._give_up(self._location(begun))
+
     def upload(self, blob: Descriptor, source: Source) -> None:
         """Sends the blob; on a broken line all of it once more, from a fresh `source()`."""
         self._repository.patience.run(lambda: self._send(blob, source))

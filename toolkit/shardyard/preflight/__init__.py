@@ -1,0 +1,1 @@
+"""Questions to AWS, registries and this machine before anything is built: ``check --online``."""
