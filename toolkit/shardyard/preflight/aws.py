@@ -10,12 +10,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from shardyard.errors import MissingError
+from shardyard.errors import MissingError, ShardyardError
 from shardyard.project.model import Project
 from shardyard.registry.ecr import explained
 
-# One question may take 2 × (5 + 10) s; the whole preflight has a bound of its own.
-BRIEF = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
+# One question may take 2 × 5 s until it is known that nobody answers; the whole preflight has a bound of its own.
+BRIEF = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})
 # Codes with which the services refuse a right; S3 answers a HEAD with the bare status.
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"})
 
@@ -36,7 +36,7 @@ class Aws:
         self._lock = threading.Lock()  # the look-outs run at once, and a session is not made for that
         self._session: boto3.Session | None = None
         self._clients: dict[str, Any] = {}
-        self._identity: Identity | None = None
+        self._identity: Identity | ShardyardError | None = None
 
     @property
     def region(self) -> str:
@@ -54,14 +54,19 @@ class Aws:
             return self._clients[service]
 
     def identity(self) -> Identity:
-        """Raises MissingError without credentials, RemoteError where AWS does not take them."""
+        """Raises MissingError without credentials, RemoteError where AWS does not take them; asked for once."""
         sts = self.client("sts")
         with self._lock:
             if self._identity is None:
-                with explained("find out whose the AWS credentials are"):
-                    said = sts.get_caller_identity()
-                self._identity = Identity(str(said["Account"]), str(said["Arn"]))
-            return self._identity
+                try:
+                    with explained("find out whose the AWS credentials are"):
+                        said = sts.get_caller_identity()
+                    self._identity = Identity(str(said["Account"]), str(said["Arn"]))
+                except ShardyardError as error:
+                    self._identity = error
+        if isinstance(self._identity, ShardyardError):
+            raise self._identity
+        return self._identity
 
     def _opened(self) -> boto3.Session:
         if self._session is None:

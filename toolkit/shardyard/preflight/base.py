@@ -10,7 +10,7 @@ from shardyard.engines.direct.engine import SignIn
 from shardyard.engines.direct.sign_in import sign_in
 from shardyard.errors import ProjectError, RemoteError
 from shardyard.image.base import base_of
-from shardyard.preflight.aws import Aws
+from shardyard.preflight.aws import BRIEF, Aws
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
 from shardyard.registry.oci.auth import Authorized
@@ -22,7 +22,7 @@ from shardyard.registry.oci.retry import Patience
 from shardyard.registry.oci.transport import Http
 
 BRIEFLY = Patience(attempts=2, longest_wait_s=2.0)
-ANSWER_WITHIN_S = 15.0
+ANSWER_WITHIN_S = 10.0
 _WHERE = "image.base"
 
 
@@ -31,7 +31,7 @@ def base(project: Project, aws: Aws) -> Iterator[Finding]:
     name = base_of(project)
     reference = parse(name)
     try:
-        repository = opened(reference, sign_in)
+        repository = opened(reference, partial(sign_in, config=BRIEF))
         manifest = repository.manifest(reference.version, project.image.platform)
         if manifest is None:
             remedy = (

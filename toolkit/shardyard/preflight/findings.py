@@ -68,6 +68,6 @@ def _run(
 
 
 def _no_answer(look: Lookout, within_s: float) -> Finding:
-    text = f"no answer within {within_s:.0f} s"
+    text = f"no answer within {within_s:g} s"
     remedy = "is there a way to AWS from here? A proxy goes into HTTPS_PROXY"
     return Finding("error", "no-answer", look.__name__, text, remedy, "remote")

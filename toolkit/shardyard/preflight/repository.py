@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shardyard.errors import RemoteError
-from shardyard.preflight.aws import DENIED, Aws, code_of
+from shardyard.preflight.aws import BRIEF, DENIED, Aws, code_of
 from shardyard.preflight.base import opened
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
@@ -24,7 +24,7 @@ def repository(project: Project, aws: Aws) -> Iterator[Finding]:
     registry = project.registry
     name = registry.repository or project.image.name
     try:
-        ecr = Ecr(registry.region, registry.account)
+        ecr = Ecr(registry.region, registry.account, BRIEF)
         credentials = ecr.sign_in()
     except RemoteError as error:
         remedy = "your identity needs ecr:GetAuthorizationToken"

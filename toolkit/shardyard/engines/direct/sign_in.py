@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shardyard.engines.base import Credentials
 from shardyard.registry.oci.reference import DOCKER_HUB
 from shardyard.registry.token import parse_host
 
+if TYPE_CHECKING:
+    from botocore.config import Config
+
 _HUB_KEY = "https://index.docker.io/v1/"  # the name that `docker login` keeps Docker Hub under
 
 
-def sign_in(host: str) -> Credentials | None:
-    """Credentials of a registry, asked for anew each time; None: everyone may read there."""
+def sign_in(host: str, config: Config | None = None) -> Credentials | None:
+    """Credentials of a registry, asked for anew each time; None: everyone may read there. ``config``: how long AWS
+    may take to answer."""
     place = parse_host(host)
     if place is not None:
         from shardyard.registry.ecr import Ecr
 
-        return Ecr(place.region, place.account).sign_in()
+        return Ecr(place.region, place.account, config).sign_in()
     key = _HUB_KEY if host == DOCKER_HUB else host
     if not _knows_logins():
         return None
