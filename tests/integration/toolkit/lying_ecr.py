@@ -1,7 +1,8 @@
 """`python -m tests.integration.toolkit.lying_ecr LIE COMMAND...`: runs the command with an ECR that lies.
 
-Every call goes on to the testbed's AWS; of the answers, one is changed: `password` puts a wrong one into the
-sign-in token, `digest` gives another digest for every image in the catalogue.
+Every call goes on to the testbed's AWS, to the account whose registry it names (moto asks the caller's). Of the
+answers, one is changed: `password` puts a wrong one into the sign-in token, `digest` gives another digest for every
+image in the catalogue; `none` is no lie.
 """
 
 from __future__ import annotations
@@ -30,12 +31,19 @@ def changed(lie: str, operation: str, answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def account_of(asked: dict[str, Any]) -> str | None:
+    """The account whose registry a call names."""
+    return asked.get("registryId") or next(iter(asked.get("registryIds", ())), None)
+
+
 class Handler(BaseHTTPRequestHandler):
     lie = ""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        owner = account_of(json.loads(body or b"{}"))
+        headers |= {"x-moto-account-id": owner} if owner else {}
         request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], body, headers)
         try:
             with urllib.request.urlopen(request) as answer:

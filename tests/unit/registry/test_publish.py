@@ -7,7 +7,15 @@ import pytest
 from shardyard.engines.base import LocalImage
 from shardyard.errors import RemoteError
 from shardyard.registry.manifest import Manifest
-from shardyard.registry.publish import Published, Retrying, Target, Verified, is_transient
+from shardyard.registry.publish import (
+    Published,
+    PushPublisher,
+    Retrying,
+    Settled,
+    Target,
+    Verified,
+    is_transient,
+)
 
 TARGET = Target("h", "repo", "1")
 DONE = Published(TARGET.uri, "sha256:1", ("b",))
@@ -81,3 +89,45 @@ def test_another_digest_in_the_registry_raises() -> None:
 def test_a_catalogue_that_never_learns_raises() -> None:
     with pytest.raises(RemoteError, match="after 0 s"):
         verified(World("sha256:1", [None]), 0.2).publish("s", TARGET)
+
+
+class Refusing:
+    """An engine whose push the registry refuses."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+
+    def push(self, source: str, target: str, credentials: Any) -> Any:
+        raise RemoteError(self.said)
+
+
+@pytest.mark.parametrize(
+    ("said", "explained"),
+    [
+        ("tag invalid: The image tag '1' already exists in the 'repo' repository and cannot be overwritten because the repository is immutable.", True),
+        ("ImageTagAlreadyExistsException", True),
+        ("denied: you may not", False),
+        ("layer already exists", False),
+    ],
+)  # fmt: skip
+def test_a_refusal_for_an_immutable_tag_is_explained(said: str, explained: bool) -> None:
+    with pytest.raises(RemoteError) as caught:
+        PushPublisher(Refusing(said), None).publish("s", TARGET)  # type: ignore[arg-type]
+    assert ("--tag NEW" in caught.value.message) is explained
+
+
+@pytest.mark.parametrize(("held", "sent"), [(None, 1), ("sha256:1", 0)])
+def test_to_an_immutable_tag_only_what_lies_there_counts_as_pushed(held: str | None, sent: int) -> None:
+    world: Any = World(held, ["sha256:1"])
+    world.find = lambda reference: LocalImage(reference, "id", 1, (), ("sha256:1",))
+    inner = Inner([])
+    assert Settled(inner, world, world).publish("s", TARGET).digest == "sha256:1"
+    assert inner.calls == sent
+
+
+def test_another_image_under_an_immutable_tag_sends_nothing() -> None:
+    world: Any = World("sha256:2", ["sha256:2"])
+    inner = Inner([])
+    with pytest.raises(RemoteError, match="another image was pushed as 'h/repo:1'"):
+        Settled(inner, world, world).publish("s", TARGET)
+    assert inner.calls == 0
