@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import math
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +35,35 @@ class Exchange:
         return self.method == "GET" and "/blobs/sha256" in self.path
 
 
+class Chunked:
+    """A request's body that comes in chunks (the Docker engine sends layers so), read as a plain stream."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._left, self._ended = stream, 0, False
+
+    def read(self, size: int) -> bytes:
+        if self._left == 0 and not self._ended:
+            head = self._stream.readline()
+            if not head:
+                raise ConnectionResetError("the client went away")
+            self._left = int(head.partition(b";")[0], 16)
+            self._ended = self._left == 0
+            if self._ended:
+                self._stream.readline()
+        part: bytes = self._stream.read(min(size, self._left))
+        self._left -= len(part)
+        if part and self._left == 0:
+            self._stream.readline()
+        return part
+
+
+def body_of(handler: Any) -> tuple[Any, float, bool]:
+    """A request's body, its length (infinite where it is not told) and whether it comes in chunks."""
+    if handler.headers.get("Transfer-Encoding", "").lower() == "chunked":
+        return Chunked(handler.rfile), math.inf, True
+    return handler.rfile, int(handler.headers.get("Content-Length") or 0), False
+
+
 Fault = Callable[[Exchange], bool]
 
 
@@ -44,16 +75,22 @@ class Faulty:
     """`before` may answer a request itself (True: it did); `after` may change the registry's answer. `cut`
     ends the connection after so many bytes of an upload, as often as it is told."""
 
-    def __init__(self, upstream: str) -> None:
-        self.upstream = upstream
+    def __init__(
+        self, upstream: str, address: tuple[str, int] = ("127.0.0.1", 0), tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.upstream, self.scheme = upstream, "https" if tls else "http"
         self.before: Fault = silent
         self.after: Fault = silent
         self.password: str | None = None
         self.cuts: list[tuple[str, int]] = []  # direction ("up", "down"), bytes until the cut
         self.pace: Callable[[int], None] | None = None
         self.log: list[Exchange] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(address, self._handler())
         self._server.daemon_threads = True
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self.host = f"localhost:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
@@ -98,16 +135,19 @@ class Faulty:
 
     def _forward(self, exchange: Exchange) -> None:
         handler = exchange.handler
-        length = int(handler.headers.get("Content-Length") or 0)
+        stream, length, chunked = body_of(handler)
         upstream = http.client.HTTPConnection(self.upstream, timeout=30)
         try:
             upstream.putrequest(exchange.method, exchange.path, skip_host=True, skip_accept_encoding=True)
             for name, value in handler.headers.items():
                 if name.lower() not in ("connection", "authorization"):
                     upstream.putheader(name, value)
+            upstream.putheader("X-Forwarded-Proto", self.scheme)  # of the addresses that it answers with
             upstream.endheaders()
-            for part in self._parts(handler.rfile, length, exchange, "up"):
-                upstream.send(part)
+            for part in self._parts(stream, length, exchange, "up"):
+                upstream.send(b"%x\r\n%s\r\n" % (len(part), part) if chunked else part)
+            if chunked:
+                upstream.send(b"0\r\n\r\n")
             answer = upstream.getresponse()
             exchange.status, exchange.headers = answer.status, dict(answer.getheaders())
             if not exchange.is_blob():
@@ -123,22 +163,22 @@ class Faulty:
         finally:
             upstream.close()
 
-    def _parts(self, stream: Any, length: int, exchange: Exchange, direction: str) -> Any:
+    def _parts(self, stream: Any, length: float, exchange: Exchange, direction: str) -> Any:
         limit = length + 1
         if length > CHUNK and self.cuts and self.cuts[0][0] == direction:
             limit = self.cuts.pop(0)[1]
         done = 0
         while done < length:
-            part = stream.read(min(CHUNK, length - done))
+            part = stream.read(int(min(CHUNK, length - done)))
             done += len(part)
             if direction == "up":
                 exchange.sent += len(part)
             if self.pace is not None:
                 self.pace(len(part))
-            if done >= limit:
-                raise ConnectionResetError("cut")
             if not part:
                 return
+            if done >= limit:
+                raise ConnectionResetError("cut")
             yield part
 
     def answer(self, exchange: Exchange, status: int, headers: dict[str, str], body: bytes = b"") -> bool:
@@ -151,8 +191,8 @@ class Faulty:
         self._head(exchange, len(body))
         exchange.handler.wfile.write(body if exchange.method != "HEAD" else b"")
         exchange.handler.wfile.flush()
-        left = int(exchange.handler.headers.get("Content-Length") or 0) if exchange.sent == 0 else 0
-        while left and (part := exchange.handler.rfile.read(min(CHUNK, left))):
+        stream, left, _ = body_of(exchange.handler)
+        while exchange.sent == 0 and left and (part := stream.read(int(min(CHUNK, left)))):
             left -= len(part)
         return True
 

@@ -114,3 +114,11 @@ def test_instance_types_know_their_fabric() -> None:
     assert (p4d.gpus, p4d.toolkit_sets_efa, p4d.toolkit_sets_rdma) == (8, True, True)
     assert (p5e.efa, p5e.toolkit_sets_efa) == (True, False)
     assert (m5.gpus, m5.efa, m5.platform) == (0, False, "linux/amd64")
+
+
+@pytest.mark.parametrize(
+    ("region", "suffix"),
+    [("cn-north-1", "amazonaws.com.cn"), ("us-iso-east-1", "c2s.ic.gov"), ("mars-north-1", "amazonaws.com")],
+)
+def test_the_suffix_of_host_names_is_the_partitions(region: str, suffix: str) -> None:
+    assert regions.dns_suffix(region) == suffix

@@ -70,7 +70,12 @@ def test_does_not_retry_a_refusal() -> None:
 
 @pytest.mark.parametrize(
     ("text", "again"),
-    [("answered 503 for", True), ("https://150412345678.dkr/geofence: no", False), ("Read timed out.", True)],
+    [
+        ("answered 503 for", True),
+        ("https://150412345678.dkr/geofence: no", False),
+        ("Read timed out.", True),
+        ("error parsing HTTP 429 response body", True),
+    ],
 )
 def test_only_whole_words_count_as_transient(text: str, again: bool) -> None:
     assert is_transient(RemoteError(text)) is again

@@ -15,7 +15,7 @@ from shardyard.registry.manifest import Manifest
 
 # Whole words: an account number may hold 504, and a repository's name eof.
 TRANSIENT = re.compile(
-    r"\b(connection reset|eof|timeout|timed out|toomanyrequests|temporarily|50[234])\b", re.IGNORECASE
+    r"\b(connection reset|eof|timeout|timed out|toomanyrequests|temporarily|429|50[234])\b", re.IGNORECASE
 )
 # In ECR's registry it is "... already exists ... and cannot be overwritten because the repository is immutable".
 TAKEN = re.compile(r"already exists\b.*\bimmutable|ImageTagAlreadyExists", re.IGNORECASE | re.DOTALL)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
+from shardyard.catalog import regions
 from shardyard.errors import ProjectError
 from shardyard.project.model import Project
 from shardyard.registry.ecr import Ecr
-
-CHINA = "cn-"
 
 
 def image_uri(project: Project) -> str:
@@ -23,6 +22,5 @@ def image_uri(project: Project) -> str:
         raise ProjectError(
             "no region: set [registry] region in shardyard.toml, or AWS_REGION, or give --image URI"
         )
-    suffix = "amazonaws.com.cn" if region.startswith(CHINA) else "amazonaws.com"
     repository = registry.repository or project.image.name
-    return f"{account}.dkr.ecr.{region}.{suffix}/{repository}:{registry.tag}"
+    return f"{account}.dkr.ecr.{region}.{regions.dns_suffix(region)}/{repository}:{registry.tag}"
