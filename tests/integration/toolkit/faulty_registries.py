@@ -311,7 +311,7 @@ def main() -> None:
             name: {
                 "code": code, "out": out, "err": err, "uri": f"{world.host}/{world.name}:latest",
                 "correct": correct(upstream.host, world.name),
-                "requests": [[one.method, one.path.partition("&from")[0][-60:], one.status] for one in world.proxy.log],
+                "requests": [[one.method, one.path.partition("_state")[0], one.status] for one in world.proxy.log],
             }
             for (name, world), (code, out, err) in zip(worlds.items(), ended, strict=True)
         }  # fmt: skip

@@ -1,6 +1,6 @@
-"""`python -m tests.integration.toolkit.private_index PORT SECONDS`: a package index that wants a user and a password.
+"""`python -m tests.integration.toolkit.private_index PORT`: a package index that wants a user and a password.
 
-It holds one wheel, `alpha`, and ends by itself.
+It holds one wheel, `alpha`, and ends when it is asked for `/end`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def handler(file: Path) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path == "/end":
+                threading.Thread(target=self.server.shutdown).start()
             known = self.headers.get("Authorization") == wanted
             body = pages.get(self.path, b"") if known else b"who are you?"
             self.send_response(401 if not known else 200 if body else 404)
@@ -47,12 +49,9 @@ def handler(file: Path) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def main(port: str, seconds: str) -> None:
+def main(port: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         server = ThreadingHTTPServer(("127.0.0.1", int(port)), handler(wheel(Path(folder), "alpha", "1.0")))
-        timer = threading.Timer(float(seconds), server.shutdown)
-        timer.daemon = True
-        timer.start()
         server.serve_forever(0.1)
 
 

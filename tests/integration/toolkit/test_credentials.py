@@ -40,6 +40,11 @@ JOB = f"""
 instance_type = "ml.m5.xlarge"
 role = "arn:aws:iam::123456789012:role/x"
 environment = {{ HF_TOKEN = "{JOB_SECRET}" }}"""
+ROLE = """
+import boto3, json
+trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "sagemaker.amazonaws.com"}}
+boto3.client("iam").create_role(RoleName="x", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
+"""
 # Our own layers, the config and the manifest as the registry has them, into a folder.
 FETCH = """
 import sys
@@ -70,6 +75,7 @@ def project(folder: Path, engine: str) -> Path:
     if engine == "docker":  # inside a build there is no such index
         wanted = wanted.replace('requirements = "requirements.txt"', "")
     file.write_text(text.replace("\n[registry]", wanted).replace("\n[job]", JOB))
+    file.write_text(file.read_text().replace("it's $HOME", "plain"))  # the SDK v3 carries no quotes
     (file.parent / "requirements.txt").write_text("alpha==1.0\n")
     return file.parent
 
@@ -89,8 +95,11 @@ def ended(folder: Path, testbed: tuple[str, ...]) -> dict[str, Outcome]:
         (folder / name).mkdir(parents=True, exist_ok=True)
     given = {**ENVIRONMENT, **{name: str(folder / value) for name, value in own.items()}}
     line = ["env", *(f"{name}={value}" for name, value in given.items()), SHARDYARD]
-    index = [sys.executable, "-m", "tests.integration.toolkit.private_index", str(INDEX_PORT), "120"]
-    steps = {"index": Step(ROOT, index, background=True)}
+    index = [sys.executable, "-m", "tests.integration.toolkit.private_index", str(INDEX_PORT)]
+    steps = {
+        "index": Step(ROOT, index, background=True),
+        "role": Step(ROOT, [sys.executable, "-c", ROLE]),
+    }
     for engine in ("direct", "docker"):
         at = project(folder / "projects", engine)
         for words in (
@@ -104,14 +113,19 @@ def ended(folder: Path, testbed: tuple[str, ...]) -> dict[str, Outcome]:
     wrong = project(folder / "wrong", "direct")
     (wrong / "requirements.txt").write_text(f"--index-url http://u:{PASSWORD}@127.0.0.1/simple\nalpha\n")
     steps["refused"] = Step(wrong, [*line, "build-and-push"])
+    unknown = project(folder / "unknown", "direct")
+    (unknown / "requirements.txt").write_text("nowhere-to-be-found\n")
+    steps["unknown"] = Step(unknown, [*line, "build-and-push"])
+    steps["end"] = Step(ROOT, ["curl", "-s", f"http://127.0.0.1:{INDEX_PORT}/end"])
     outcomes = dict(zip(steps, run_inside(testbed, *steps.values()), strict=True))
     (wrong / "requirements.txt").unlink()
     return outcomes
 
 
 def test_everything_was_done(ended: dict[str, Outcome]) -> None:
-    bad = {name: one for name, one in ended.items() if one.code and name not in ("index", "refused")}
+    bad = {name: one for name, one in ended.items() if one.code and name not in ("refused", "unknown")}
     assert not bad, bad
+    assert "nowhere-to-be-found" in ended["unknown"].err
     assert "rank 1 of 2 on algo-1" in ended["direct run --input train=input --hosts 1"].out
 
 
@@ -149,7 +163,15 @@ def test_a_secret_of_the_job_is_where_the_project_has_it_and_in_the_code_that_ha
     allowed = {str(path) for path in folder.rglob("shardyard.toml")} | {
         f"{engine} estimator --sdk {sdk}" for engine in ("direct", "docker") for sdk in ("v2", "v3", "boto3")
     }
-    assert found <= allowed
+    assert {str(path) for path in folder.rglob("shardyard.toml")} <= found <= allowed
+
+
+def test_the_search_looks_into_the_layers(ended: dict[str, Outcome], folder: Path) -> None:
+    for engine in ("direct", "docker"):
+        inside = [
+            where for where, data in everything(folder / "fetched" / engine, {}) if b"MPI.COMM_WORLD" in data
+        ]
+        assert len(inside) == 1, engine  # the code layer
 
 
 def test_nothing_temporary_is_left(ended: dict[str, Outcome], folder: Path) -> None:

@@ -8,5 +8,6 @@ from shardyard.doctor.examine import examine
 
 
 def doctor(*, fix: bool = False) -> list[Report]:
-    """What this machine has and lacks; with ``fix`` what can be repaired is."""
+    """What this machine has and lacks. ``fix`` makes the cache folder and installs missing packages into the active
+    virtual environment; it does nothing as root, nothing to the system, and deletes nothing."""
     return examine(all_checks(), fix)

@@ -12,7 +12,9 @@ from shardyard.cli.common import JsonOption, document
 def register(app: typer.Typer) -> None:
     @app.command("doctor")
     def doctor(
-        fix: Annotated[bool, typer.Option("--fix", help="Repair what can be repaired.")] = False,
+        fix: Annotated[
+            bool, typer.Option("--fix", help="Repair what is safe to repair, and say what was done.")
+        ] = False,
         as_json: JsonOption = False,
     ) -> None:
         """What is missing on this machine and how to get it."""
@@ -24,6 +26,7 @@ def register(app: typer.Typer) -> None:
         else:
             for report in reports:
                 print(f"{'ok  ' if report.ok else 'MISS'} {report.name}: {report.message}")
-                if report.remedy:
-                    print(f"     {report.remedy}")
+                for line in (report.remedy, report.repair and f"--fix: {report.repair}"):
+                    if line:
+                        print(f"     {line}")
         raise typer.Exit(0 if all(report.ok or not report.needed for report in reports) else 3)

@@ -7,8 +7,17 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
+class Repair:
+    """What ``--fix`` did, or why it left a thing alone."""
+
+    done: bool
+    said: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """`remedy` is what to type; `fixed`: `--fix` just did it; `needed`: no command can do without."""
+    """`remedy` is what to type; `needed`: no command can do without; `fixed`: ``--fix`` just did it; `repair`:
+    what that was, or why nothing was done."""
 
     name: str
     ok: bool
@@ -16,16 +25,17 @@ class Report:
     remedy: str = ""
     needed: bool = True
     fixed: bool = False
+    repair: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 class Check(Protocol):
-    """Looks at one thing. `fix` repairs it and says whether it could."""
+    """Looks at one thing. `fix` repairs what it may: nothing as root, nothing of the system's, nothing deleted."""
 
     name: str
 
     def look(self) -> Report: ...
 
-    def fix(self) -> bool: ...
+    def fix(self) -> Repair: ...

@@ -9,12 +9,14 @@ from shardyard.doctor.base import Check, Report
 
 
 def examine(checks: Sequence[Check], fix: bool = False) -> list[Report]:
-    """One report a check. With `fix` a failed check is repaired where it can be, then looked at again."""
-    reports = []
-    for check in checks:
-        report = check.look()
-        if fix and not report.ok and check.fix():
-            again = check.look()
-            report = replace(again, fixed=again.ok)
-        reports.append(report)
-    return reports
+    """One report a check. With `fix` a failed check is repaired where it may be, then looked at again."""
+    return [_examined(check, fix) for check in checks]
+
+
+def _examined(check: Check, fix: bool) -> Report:
+    report = check.look()
+    if report.ok or not fix:
+        return report
+    repair = check.fix()
+    again = check.look() if repair.done else report
+    return replace(again, fixed=repair.done and again.ok, repair=repair.said)

@@ -13,6 +13,7 @@ from posixpath import dirname, join, normpath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
+from shardyard.engines.direct.index import authorization, for_uv
 from shardyard.engines.direct.layer_tar import Entry, from_folder
 from shardyard.engines.direct.resolve import Changes, Wheel
 from shardyard.engines.direct.store import Store
@@ -85,7 +86,7 @@ def fetched(wheel: Wheel, store: Store, transport: Transport | None = None) -> P
 
 
 def _download(url: str, file: Path, transport: Transport) -> None:
-    answer = transport.send("GET", url, {})
+    answer = transport.send("GET", url, authorization(url, for_uv(os.environ)))
     if answer.status in TRANSIENT_STATUS:
         raise Transient(
             f"{url} answered {answer.status}", wait_s=retry_after(answer.headers.get("Retry-After"))

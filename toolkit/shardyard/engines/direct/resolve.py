@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
+from shardyard.engines.direct.index import for_uv, without_password
 from shardyard.engines.direct.target_python import TargetPython
 from shardyard.errors import JobError, MissingError, ProjectError
 
@@ -118,7 +119,9 @@ def _chosen(package: dict[str, Any], tags: list[Tag]) -> Wheel:
     if not wheels or rank(wheels[0]) == len(tags):
         raise _unresolved(f"{package['name']} {package['version']} has no wheel that fits")
     found = wheels[0]
-    return Wheel(package["name"], package["version"], found["url"], found["hashes"]["sha256"])
+    return Wheel(
+        package["name"], package["version"], without_password(found["url"]), found["hashes"]["sha256"]
+    )
 
 
 def _tags(target: TargetPython, platform: str) -> list[Tag]:
@@ -160,7 +163,7 @@ def _uv(words: list[str], environment: Mapping[str, str]) -> subprocess.Complete
             "uv is not installed, which resolves requirements. Type: pip install uv"
         ) from error
     line = [uv.find_uv_bin(), *words, "--no-progress", "--color", "never", "--no-config"]
-    return subprocess.run(line, env={**os.environ, **environment}, capture_output=True, text=True)
+    return subprocess.run(line, env=for_uv({**os.environ, **environment}), capture_output=True, text=True)
 
 
 def _unresolved(said: str) -> JobError:
