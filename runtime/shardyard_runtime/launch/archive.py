@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from .errors import LaunchError
@@ -29,7 +31,7 @@ def unpack(archive: Path, target: Path, shown: str) -> None:
                 _link(member, path, target, shown)
             for member, path in links:  # a later link may have changed where an earlier one leads
                 _refuse_escape(member, path, target, shown)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
         raise LaunchError(
             f"The code archive {shown!r} cannot be unpacked: {error}. It must be a tar file, as "
             "`tar czf sourcedir.tar.gz -C FOLDER .` makes it."

@@ -5,14 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tarfile
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import s3
-from .archive import unpack
 from .config import JobConfig
 from .errors import LaunchError
 
@@ -72,6 +68,12 @@ def _submission(config: JobConfig, environ: Mapping[str, str]) -> tuple[str, str
 
 
 def _fetch(submitted: str, folder: Path, environ: Mapping[str, str]) -> None:
+    import tarfile  # code that lies in the image starts sooner without these
+    import tempfile
+
+    from . import s3
+    from .archive import unpack
+
     if submitted.startswith("s3://"):
         with tempfile.TemporaryDirectory(prefix="shardyard-code-") as temporary:
             archive = Path(temporary) / "sourcedir"

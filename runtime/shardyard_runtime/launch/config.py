@@ -106,6 +106,7 @@ def read_config(base: Path) -> JobConfig:
     resource.setdefault("network_interface_name", "eth0")
     if not resource.get("instance_groups"):
         resource["instance_groups"] = []
+    _check_types(resource, folder / "resourceconfig.json")
     if resource["current_host"] not in resource["hosts"]:
         raise LaunchError(
             f"current_host {resource['current_host']!r} is not among hosts {resource['hosts']!r} in "
@@ -113,6 +114,28 @@ def read_config(base: Path) -> JobConfig:
         )
     channels = _read(folder / "inputdataconfig.json")
     return JobConfig(base, hyperparameters, resource, channels, resource_file)
+
+
+def _check_types(resource: Mapping[str, Any], path: Path) -> None:
+    """What the rest relies on. Further keys, and further keys of the groups, are the platform's own."""
+    wrong = []
+    if not _is_names(resource["hosts"]) or not resource["hosts"]:
+        wrong.append(f"hosts is {resource['hosts']!r}, and must be a list of names")
+    if not isinstance(resource["current_host"], str):
+        wrong.append(f"current_host is {resource['current_host']!r}, and must be a name")
+    groups = resource["instance_groups"]
+    for group in groups if isinstance(groups, list) else [groups]:
+        named = isinstance(group, dict) and isinstance(group.get("instance_group_name"), str)
+        if not named or not _is_names(group.get("hosts")):
+            wrong.append(
+                f"instance_groups holds {group!r}, and must hold objects with instance_group_name and hosts"
+            )
+    if wrong:
+        raise LaunchError(f"{path} cannot be used: {'; '.join(wrong)}. Correct that file.")
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _is_platform_key(key: str) -> bool:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from .arguments import to_arguments
-from .cluster import core_count, gpu_count
+from .cluster import gpu_count
 from .config import JobConfig
+from .cores import core_count
 from .entry import EntryPoint
 from .groups import distribution_groups, distribution_hosts
 from .logs import log_level

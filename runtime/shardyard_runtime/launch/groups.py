@@ -10,7 +10,7 @@ def distribution_groups(config: JobConfig) -> list[str]:
     """Those that the estimator names; else the host's own, when anything is to be distributed at all."""
     named = config.hyperparameters.get("sagemaker_distribution_instance_groups")
     if named:
-        return [named] if isinstance(named, str) else [str(name) for name in named]
+        return [str(name) for name in (named if isinstance(named, list) else [named])]
     return [str(config.resource["current_group_name"])] if config.distribution_enabled else []
 
 

@@ -34,7 +34,6 @@ class Head:
         self.rendezvous = Rendezvous(host, meeting) if len(host.cluster.hosts) > 1 else None
         self._output = RankOutput(host.run_dir, host.name, print_here)
         self._met = False
-        processes.adopt_orphans()
 
     def refuse(self, problem: LaunchError) -> None:
         if self.rendezvous is not None:
@@ -59,6 +58,7 @@ class Head:
     def _run(self, entry: EntryPoint) -> Outcome:
         tool = find_mpirun()
         options = parse_options(self.host.config.hyperparameters.get("sagemaker_mpi_custom_mpi_options"))
+        secrets = options.take_secrets()
         for warning in [*options.warnings, *check_slots(self.host, options)]:
             say(f"warning: {warning}")
         plan = self.host.write_plan(entry, local=self.meeting.local)
@@ -68,7 +68,7 @@ class Head:
         ready = self._gather(options)
         run_dirs = [str(self.host.run_dir), *(ready[name]["run_dir"] for name in self.host.cluster.hosts[1:])]
         command = self._command(tool, options, ready, entry)
-        variables = mpirun_environment(plan.environment, run_dirs, self.meeting.local)
+        variables = mpirun_environment({**plan.environment, **secrets}, run_dirs, self.meeting.local)
         supervision = Supervision(self.host, self.rendezvous, self._output)
         supervision.run(command, variables, tool.tag_separator)
         processes.end_descendants()

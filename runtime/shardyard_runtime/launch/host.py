@@ -12,6 +12,7 @@ from typing import Any
 
 from .arguments import to_arguments
 from .cluster import Cluster, gpu_count
+from .command import start_command
 from .config import JobConfig
 from .devices import fabric_variables
 from .entry import EntryPoint
@@ -52,7 +53,7 @@ class Host:
             host=self.name,
             code_dir=str(entry.code_dir),
             program=entry.program,
-            command=[] if entry.is_python else entry.command(arguments),
+            command=[] if entry.is_python else start_command(entry, arguments),
             arguments=arguments,
             processes_per_host=per_host,
             ranks_on_machine=self.cluster.size if local else per_host,

@@ -13,13 +13,28 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 from .config import JobConfig
+from .masking import Masker
 
 log = logging.getLogger(__name__)
-
+_masker = Masker()
 _TAG = re.compile(r"^\[(?:[^\]@,]*@)?(\d+),(\d+)\]<(stdout|stderr|stddiag)>:")
 _PRINT_LOCK = threading.Lock()
 _LONGEST = 1 << 20  # of a line that has not ended yet; the rest of it follows as it comes
 _CHUNK = 1 << 16
+
+
+class _Masked(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return _masker.mask(super().format(record))
+
+
+def start(masker: Masker, level: int = logging.INFO) -> None:
+    """From here on every line of our own goes through `masker`, whoever says it."""
+    global _masker
+    _masker = masker
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Masked("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
 def log_level(config: JobConfig, environ: Mapping[str, str]) -> int:
@@ -134,7 +149,7 @@ class LogPump:
 
 
 def say(text: str) -> None:
-    write(f"{text}\n".encode("utf-8", errors="backslashreplace"), sys.stderr)
+    write(f"{_masker.mask(text)}\n".encode("utf-8", errors="backslashreplace"), sys.stderr)
 
 
 def write(data: bytes, target: IO[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -16,6 +17,7 @@ _SECRET_WORDS = {
 }
 _KEEPERS_OF_KEYS = {"ACCESS", "API", "ENCRYPTION", "SIGNING", "SSH"}
 _SHORTEST = 6  # a shorter value is part of too many ordinary words to be replaced in running text
+_LONGEST_OPTIONS = 1 << 14  # a longer text is no list of options, and splitting it as a shell does is slow
 _IN_ADDRESS = re.compile(r"(?<=://)([^/\s:@]*):([^/\s@]+)@")
 
 
@@ -56,9 +58,26 @@ class Masker:
         return shown
 
 
-def _secret_values(source: Mapping[str, Any]) -> Iterable[str]:
-    for name, value in source.items():
-        if isinstance(value, Mapping):
-            yield from _secret_values(value)
-        elif is_secret(name) and value is not None:
-            yield str(value)
+def _secret_values(source: Any, is_hidden: bool = False) -> Iterable[str]:
+    """The texts that stand for a secret, however deep: below a secret name everything is one."""
+    if isinstance(source, Mapping):
+        for name, value in source.items():
+            yield from _secret_values(value, is_hidden or is_secret(str(name)))
+    elif isinstance(source, list):
+        for value in source:
+            yield from _secret_values(value, is_hidden)
+    elif is_hidden and source is not None:
+        yield str(source)
+    elif isinstance(source, str) and "=" in source:  # options, such as `-x HF_TOKEN=...` for mpirun
+        for name, value in assignments(source):
+            yield from _secret_values({name: value})
+
+
+def assignments(text: str) -> Iterable[tuple[str, str]]:
+    """`NAME=VALUE` among words, which a shell's quotation marks may hold together."""
+    try:
+        words = shlex.split(text) if len(text) < _LONGEST_OPTIONS else text.split()
+    except ValueError:
+        words = text.split()
+    pairs = [word.partition("=") for word in words]
+    return [(name.lstrip("-"), value) for name, equals, value in pairs if equals]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from .errors import LaunchError
 from .logs import say
 
 DEFAULT_PORT = 7719
@@ -69,7 +69,7 @@ class LocalMeeting:
 
     def __init__(self, head_base: Path) -> None:
         self._file = head_base / ".shardyard-control"
-        self._token = secrets.token_hex(16)
+        self._token = os.urandom(16).hex()
 
     def listen(self) -> socket.socket:
         server = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -91,7 +91,9 @@ class LocalMeeting:
         return self._token
 
     def admits(self, host: str, address: str, token: str) -> bool:
-        return secrets.compare_digest(token, self._token)
+        import hmac  # only processes of one machine need it
+
+        return hmac.compare_digest(token, self._token)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -102,4 +104,9 @@ def choose_meeting(head: str, environ: Mapping[str, str] = os.environ) -> Meetin
     local_hosts = environ.get("SHARDYARD_LOCAL_HOSTS")
     if local_hosts:
         return LocalMeeting(Path(json.loads(local_hosts)[head]))
-    return NetworkMeeting(head, int(environ.get("SHARDYARD_CONTROL_PORT") or DEFAULT_PORT))
+    port = environ.get("SHARDYARD_CONTROL_PORT") or str(DEFAULT_PORT)
+    if not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise LaunchError(
+            f"SHARDYARD_CONTROL_PORT is {port!r}. It must be a port, 1 to 65535, the same on every host."
+        )
+    return NetworkMeeting(head, int(port))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from typing import Any
 
 from .errors import LaunchError
+from .masking import is_secret
 
 _HOSTS = {"host", "hostfile", "H", "machinefile", "default-hostfile", "add-host", "add-hostfile"}
 _ENDINGS = {"h": "prints its help", "help": "prints its help", "V": "prints its version"}
@@ -40,12 +42,18 @@ class UserOptions:
 
     @property
     def exported(self) -> list[str]:
-        """Names whose values come from the command line. The platform's own differ from host to host."""
-        return [
-            option.key[1]
-            for option in self.options
-            if option.key[0] == "x" and ("=" in option.tokens[-1] or not option.key[1].startswith("SM_"))
-        ]
+        """Names whose values come from mpirun, not from the rank's own host."""
+        return [option.key[1] for option in self.options if option.key[0] == "x"]
+
+    def take_secrets(self) -> dict[str, str]:
+        """Values that must not stand in the process list; mpirun takes them from its environment as well."""
+        taken = {}
+        for number, option in enumerate(self.options):
+            name, has_value, value = option.tokens[-1].partition("=")
+            if option.key[0] == "x" and has_value and is_secret(name):
+                taken[name] = value
+                self.options[number] = Option(option.key, ("-x", name))
+        return taken
 
     def value_of(self, name: str) -> str | None:
         found = [option.tokens for option in self.options if option.key == ("flag", name)]
@@ -60,7 +68,11 @@ def flag(name: str, *values: str) -> Option:
     return Option(("flag", _ALIASES.get(name, name)), (f"--{name}", *values))
 
 
-def parse_options(text: str | None) -> UserOptions:
+def parse_options(text: Any) -> UserOptions:
+    if not isinstance(text, str | None):
+        raise LaunchError(
+            f"custom_mpi_options is {text!r}. It must be one text of options, as mpirun takes them."
+        )
     try:
         tokens = shlex.split(text or "")
     except ValueError as error:
@@ -113,7 +125,10 @@ def _add(result: UserOptions, name: str, word: str, has_value: str, values: list
     if name in _PAIRS and len(values) == 2:
         key = ("mca", values[0])
     elif name == "x":
-        key = ("x", values[0].partition("=")[0])
+        variable, has_own_value, _ = values[0].partition("=")
+        if variable.startswith("SM_") and not has_own_value:
+            return  # the platform's own differ from host to host, and every rank has its host's anyway
+        key, tokens = ("x", variable), ("-x", values[0])
     else:
         key = ("flag", _ALIASES.get(name, name))
     option = Option(key, tokens)

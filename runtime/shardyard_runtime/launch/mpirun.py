@@ -83,8 +83,9 @@ def build_command(
 
 
 def mpirun_environment(environment: dict[str, str], run_dirs: list[str], local: bool) -> dict[str, str]:
-    """mpirun's own variables. The user's come to each rank from its host, not from here."""
-    result = {**environment, rank_plan.RUN_DIR: run_dirs[0], "TMPDIR": run_dirs[0]}
+    """mpirun's own variables. SM_* come to each rank from its host, and can be larger than a program may be given."""
+    own = {name: value for name, value in environment.items() if not name.startswith("SM_")}
+    result = {**own, rank_plan.RUN_DIR: run_dirs[0], "TMPDIR": run_dirs[0]}
     if local:
         result[rank_plan.RUN_DIRS] = json.dumps(run_dirs)
     return result

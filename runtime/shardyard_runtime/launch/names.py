@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from .errors import LaunchError
 
 LIMIT_SECONDS = 900.0
-LONGEST_PAUSE = 5.0
+PAUSE = 0.1
 
 
 def wait_for_names(
@@ -26,7 +26,6 @@ def wait_for_names(
         return
     deadline = time.monotonic() + limit
     for name in names:
-        pause = 0.1
         while True:
             try:
                 resolve(name)
@@ -39,5 +38,4 @@ def wait_for_names(
                         "of resourceconfig.json was started.",
                         exit_code=1,
                     ) from error
-            time.sleep(min(pause, left))
-            pause = min(2 * pause, LONGEST_PAUSE)
+            time.sleep(min(PAUSE, left))

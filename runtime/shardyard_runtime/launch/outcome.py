@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import reserve
+from .errors import LaunchError
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 class Outcome:
     exit_code: int
     text: str = ""
+
+    @classmethod
+    def of_problem(cls, problem: LaunchError) -> Outcome:
+        return cls(problem.exit_code, f"{problem}\n")
 
     def write(self, base: Path) -> None:
         """A reason that the user's own code wrote stands; ours is written where there is none."""
@@ -39,15 +43,3 @@ class Outcome:
         with contextlib.suppress(OSError):
             if failure.read_text("utf-8", errors="replace") == self.text:
                 failure.unlink()
-
-
-def exit_status(returncode: int) -> int:
-    """A process ended by signal n counts as 128+n, as in every shell."""
-    return 128 - returncode if returncode < 0 else returncode
-
-
-def signal_name(number: int) -> str:
-    try:
-        return f"signal {number} ({signal.Signals(number).name})"
-    except ValueError:
-        return f"signal {number}"

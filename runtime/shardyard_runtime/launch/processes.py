@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -11,30 +10,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
-try:
-    _LIBC: Any = ctypes.CDLL(None)
-    _LIBC.prctl  # noqa: B018  # looked up now: a child between fork and exec must not load anything
-except (OSError, AttributeError):
-    _LIBC = None
-
-
-def die_with_parent() -> None:
-    """On Linux the kernel kills this process when the one that started it ends."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def adopt_orphans() -> None:
-    """On Linux a daemon that a descendant leaves behind becomes a child of this process, which can end it."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+from .errors import LaunchError
+from .prctl import die_with_parent
 
 
 def start(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
     """Starts a process in a group of its own, so that all of the group can be ended."""
-    return subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent, **options)
+    try:
+        return subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent, **options)
+    except OSError as error:
+        raise LaunchError(
+            f"{command[0]!r} cannot be started: {error.strerror}. See that its first line names an interpreter of "
+            "this image, and that hyperparameters and variables are not larger than the system takes.",
+            exit_code=126,
+        ) from error
 
 
 def end(process: subprocess.Popen[bytes], grace: float = 2.0) -> int:

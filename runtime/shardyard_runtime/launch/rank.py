@@ -13,7 +13,8 @@ import os
 import sys
 from typing import NoReturn
 
-from . import memory, processes, rank_plan, records
+from . import memory, prctl, rank_plan, records
+from .cores import core_count
 from .hand_over import hand_over
 from .rank_watch import split
 from .script import below_launcher, exit_code, make_record, run_program
@@ -23,7 +24,7 @@ def main() -> None:
     rank = int(os.environ.get("OMPI_COMM_WORLD_RANK") or os.environ.get("PMIX_RANK") or 0)
     folder = rank_plan.find_run_dir(rank)
     plan = rank_plan.load(folder)
-    processes.die_with_parent()
+    prctl.die_with_parent()
     split(rank, plan.host, folder)
     memory.offer_to_the_kernel()
     hand_over(folder, rank, is_command=bool(plan.command))
@@ -65,8 +66,6 @@ def take_environment(plan: rank_plan.RankPlan, rank: int) -> None:
         os.environ["OMPI_COMM_WORLD_LOCAL_RANK"] = local_rank
         os.environ["OMPI_COMM_WORLD_LOCAL_SIZE"] = str(plan.processes_per_host)
     os.environ["SHARDYARD_LOCAL_RANK"] = os.environ.get("OMPI_COMM_WORLD_LOCAL_RANK", local_rank)
-    from .cluster import core_count
-
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, core_count() // max(1, plan.ranks_on_machine))))
 
 

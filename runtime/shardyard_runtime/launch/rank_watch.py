@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from . import processes, records
+from . import prctl, records
+from .exit_codes import exit_status, signal_name
 from .memory import MemoryWatch
-from .outcome import exit_status, signal_name
 
 
 def split(rank: int, host: str, folder: Path) -> None:
@@ -25,7 +25,7 @@ def split(rank: int, host: str, folder: Path) -> None:
     child = os.fork()
     if child:
         _wait(child, rank, host, folder, memory)
-    processes.die_with_parent()
+    prctl.die_with_parent()
     if os.getppid() != parent:
         os._exit(128 + signal.SIGKILL)
 

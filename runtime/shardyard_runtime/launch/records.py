@@ -63,6 +63,14 @@ def _frame_text(filename: str, line: int, function: str) -> str:
     return f"{where}\n    {source}" if source else where
 
 
+def describe(error: BaseException) -> str:
+    """Its message, also where the class of the user cannot tell it."""
+    try:
+        return str(error)
+    except Exception as second:
+        return f"(its message cannot be read: {type(second).__name__})"
+
+
 def path_of(rank: int, folder: Path) -> Path:
     return folder / f"failure-{rank}.json"
 

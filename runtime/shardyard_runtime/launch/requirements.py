@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import logging
 import os
 import subprocess
@@ -13,7 +12,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import codeartifact
 from .entry import EntryPoint, Kind
 from .errors import LaunchError
 from .logs import say
@@ -45,8 +43,10 @@ def install_requirements(
         return
     pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *wanted]
     variables = {**environ, "PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_ROOT_USER_ACTION": "ignore"}
-    if index := codeartifact.index_url(environ):
-        variables["PIP_INDEX_URL"] = index
+    if environ.get("CA_REPOSITORY_ARN"):
+        from . import codeartifact
+
+        variables["PIP_INDEX_URL"] = codeartifact.index_url(environ)
     wheelhouse = find_wheelhouse(entry.code_dir, environ)
     with one_at_a_time():
         if wheelhouse is not None:
@@ -86,8 +86,9 @@ def _same(one: Path, other: Path) -> bool:
 @contextlib.contextmanager
 def one_at_a_time() -> Iterator[None]:
     """Two launchers that share one Python do not install into it at once."""
-    name = hashlib.sha256(sys.prefix.encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"shardyard-pip-{os.getuid()}-{name}.lock"
+    prefix = os.stat(sys.prefix)
+    name = f"shardyard-pip-{os.getuid()}-{prefix.st_dev}-{prefix.st_ino}.lock"
+    path = Path(tempfile.gettempdir()) / name
     with open(path, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

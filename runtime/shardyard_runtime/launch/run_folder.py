@@ -9,15 +9,24 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from .errors import LaunchError
+
 PREFIX = "shardyard-"
 LOCK = "alive"  # locked for as long as the folder's launcher lives, however it ends
 _held: dict[Path, int] = {}
 
 
 def make() -> Path:
-    remove_stale(Path(tempfile.gettempdir()))
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        remove_stale(Path(tempfile.gettempdir()))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LaunchError(
+            f"The launcher finds no folder for its own files: {error}. Make room in /tmp, mount a file system there "
+            "that can be written to, or name another folder in TMPDIR.",
+            exit_code=3,
+        ) from error
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     _held[folder] = descriptor
     return folder

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from . import processes, rank_plan, records
+from . import prctl, rank_plan, records
 from .entry import EntryPoint, Kind
 from .rank_watch import split
 
@@ -24,7 +24,7 @@ from .rank_watch import split
 def main() -> None:
     folder = Path(os.environ.pop(rank_plan.RUN_DIR))
     plan = rank_plan.load(folder)
-    processes.die_with_parent()
+    prctl.die_with_parent()
     rank = int(os.environ.get("RANK") or 0)
     is_shared = (
         "TORCHELASTIC_RUN_ID" in os.environ
@@ -107,7 +107,7 @@ def make_record(
     error: BaseException, trace: TracebackType | None, code: int, plan: rank_plan.RankPlan, rank: int
 ) -> records.FailureRecord:
     full = "".join(traceback.format_exception(type(error), error, trace))
-    message = str(error)
+    message = records.describe(error)
     if isinstance(error, SystemExit):
         message = f"exit code {code}" if isinstance(error.code, int) else message
         full = full if isinstance(error.code, int) else f"{error.code}\n{full}"

@@ -14,10 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import processes
-from .errors import LaunchError
+from .exit_codes import exit_status
 from .host import Event, Host
 from .logs import Pump
-from .outcome import exit_status
 from .timeouts import stop_grace
 
 END_SECONDS = 2.0  # for a program that has to end because the job is over
@@ -47,16 +46,9 @@ def run(
     `react` tells what any other event means for the program: a signal, or 0.
     """
     pipe = subprocess.PIPE
-    try:
-        process = processes.start(
-            command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
-        )
-    except OSError as error:
-        raise LaunchError(
-            f"{command[0]!r} cannot be started: {error.strerror}. See that its first line names an interpreter of "
-            "this image, and that hyperparameters and variables are not larger than the system takes.",
-            exit_code=126,
-        ) from error
+    process = processes.start(
+        command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     pump = Pump()

@@ -6,9 +6,24 @@ import math
 import os
 from collections.abc import Mapping
 
+from .errors import LaunchError
+
 HOST_TIMEOUT = 60.0
 STOP_GRACE = 110.0  # the platform gives a stopped container 120 s, then kills it
 UPLOAD_TIMEOUT = 60.0
+NAMES = ("SHARDYARD_HOST_TIMEOUT", "SHARDYARD_STOP_GRACE", "SHARDYARD_UPLOAD_TIMEOUT")
+
+
+def check(environ: Mapping[str, str]) -> None:
+    """Asked once, at the start; the functions below may then take what is there.
+
+    Raises:
+        LaunchError: for values that are no time, all of them named.
+    """
+    wrong = [name for name in NAMES if environ.get(name) and _read(environ[name]) is None]
+    if wrong:
+        named = " and ".join(f"{name} is {environ[name]!r}" for name in wrong)
+        raise LaunchError(f"{named}. It must be a number of seconds above 0, such as 60.")
 
 
 def host_timeout(environ: Mapping[str, str] = os.environ) -> float:
@@ -27,8 +42,12 @@ def upload_timeout(environ: Mapping[str, str] = os.environ) -> float:
 
 
 def _seconds(text: str | None, default: float) -> float:
+    return _read(text or "") or default
+
+
+def _read(text: str) -> float | None:
     try:
-        value = float(text or default)
+        value = float(text)
     except ValueError:
-        return default
-    return value if math.isfinite(value) and value > 0 else default
+        return None
+    return value if math.isfinite(value) and value > 0 else None

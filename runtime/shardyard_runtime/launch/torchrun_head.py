@@ -30,7 +30,6 @@ class TorchrunHead:
         self._detail = ""
         self._give_up: float | None = None
         self._ending = False
-        processes.adopt_orphans()
 
     def refuse(self, problem: LaunchError) -> None:
         self._rendezvous.refuse_all(Outcome(problem.exit_code, f"{self.host.name}: {problem}\n"))

@@ -31,7 +31,6 @@ class TorchrunMember:
         self._awaited = "its word to start"
         self._give_up: float | None = None
         self._stop_signal = 0
-        processes.adopt_orphans()
         threading.Thread(target=self._arrive, daemon=True).start()
 
     def refuse(self, problem: LaunchError) -> None:

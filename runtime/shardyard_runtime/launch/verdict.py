@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from .cluster import Cluster
-from .outcome import Outcome, exit_status, signal_name
+from .exit_codes import exit_status, signal_name
+from .outcome import Outcome
 from .records import LIMIT, FailureRecord, root_cause
 
 _BY_SIGNAL = re.compile(r"process rank (\d+) with PID .*? exited on\s+signal (\d+)", re.DOTALL)

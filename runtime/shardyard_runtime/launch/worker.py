@@ -41,7 +41,6 @@ class Worker:
         self._stop_signal = 0
         self._give_up: float | None = None
         self._awaited = "its welcome"
-        processes.adopt_orphans()
         threading.Thread(target=self._arrive, daemon=True).start()
 
     def refuse(self, problem: LaunchError) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shardyard_runtime.launch.processes import die_with_parent
+from shardyard_runtime.launch.prctl import die_with_parent
 
 REGION = "us-east-1"
 BUCKET = "shardyard-sdk"

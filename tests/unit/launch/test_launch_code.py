@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from shardyard_runtime.launch.archive import unpack
 from shardyard_runtime.launch.code import choose_code
+from shardyard_runtime.launch.command import start_command
 from shardyard_runtime.launch.config import JobConfig, read_config
-from shardyard_runtime.launch.entry import Kind, resolve_entry_point
+from shardyard_runtime.launch.entry import Kind
+from shardyard_runtime.launch.entry_choice import resolve_entry_point
 from shardyard_runtime.launch.errors import LaunchError
 
 
@@ -192,4 +194,4 @@ def test_a_script_keeps_its_interpreter(tmp_path: Path, start: str, command: lis
     config = job(tmp_path, baked=("run.sh",))
     (tmp_path / "code" / "run.sh").write_text(start)
     entry = resolve_entry_point(config, {"SAGEMAKER_PROGRAM": "run.sh"})
-    assert entry.command(["--a b"]) == [*command, "--a b"]
+    assert start_command(entry, ["--a b"]) == [*command, "--a b"]

@@ -7,7 +7,7 @@ import pytest
 
 from shardyard_runtime.launch.cluster import distribution_hosts, read_cluster
 from shardyard_runtime.launch.config import JobConfig, decode_values, read_config
-from shardyard_runtime.launch.entry import resolve_entry_point
+from shardyard_runtime.launch.entry_choice import resolve_entry_point
 from shardyard_runtime.launch.environment import training_environment
 from shardyard_runtime.launch.errors import LaunchError
 from shardyard_runtime.launch.logs import log_level

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shardyard_runtime.launch.cluster import Cluster
+from shardyard_runtime.launch.exit_codes import exit_status
 from shardyard_runtime.launch.logs import retag
-from shardyard_runtime.launch.outcome import Outcome, exit_status
+from shardyard_runtime.launch.outcome import Outcome
 from shardyard_runtime.launch.records import LIMIT, FailureRecord, load_all, root_cause, save
 from shardyard_runtime.launch.verdict import Evidence, decide
 

@@ -17,8 +17,8 @@ from shardyard_runtime.launch.timeouts import host_timeout, stop_grace
 MAKE = "from shardyard_runtime.launch import run_folder; print(run_folder.make(), flush=True); input()"
 ORPHAN = """
 import subprocess, sys
-from shardyard_runtime.launch import processes
-processes.adopt_orphans()
+from shardyard_runtime.launch import prctl, processes
+prctl.adopt_orphans()
 daemon = "import os, time\\nif os.fork(): os._exit(0)\\nos.setsid()\\nprint(os.getpid(), flush=True)\\ntime.sleep(60)"
 child = subprocess.Popen([sys.executable, "-c", daemon], stdout=subprocess.PIPE)
 daemon = int(child.stdout.readline())
