@@ -121,8 +121,9 @@ def _check_types(resource: Mapping[str, Any], path: Path) -> None:
     wrong = []
     if not _is_names(resource["hosts"]) or not resource["hosts"]:
         wrong.append(f"hosts is {resource['hosts']!r}, and must be a list of names")
-    if not isinstance(resource["current_host"], str):
-        wrong.append(f"current_host is {resource['current_host']!r}, and must be a name")
+    for key in ("current_host", "current_group_name"):
+        if not isinstance(resource[key], str):
+            wrong.append(f"{key} is {resource[key]!r}, and must be a name")
     groups = resource["instance_groups"]
     for group in groups if isinstance(groups, list) else [groups]:
         named = isinstance(group, dict) and isinstance(group.get("instance_group_name"), str)

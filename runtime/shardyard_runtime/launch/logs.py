@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
+import select
 import sys
 import threading
 import time
@@ -23,18 +25,16 @@ _LONGEST = 1 << 20  # of a line that has not ended yet; the rest of it follows a
 _CHUNK = 1 << 16
 
 
-class _Masked(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return _masker.mask(super().format(record))
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
 
 
 def start(masker: Masker, level: int = logging.INFO) -> None:
     """From here on every line of our own goes through `masker`, whoever says it."""
     global _masker
     _masker = masker
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Masked("%(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, format="%(message)s", handlers=[_Handler()], force=True)
 
 
 def log_level(config: JobConfig, environ: Mapping[str, str]) -> int:
@@ -107,7 +107,8 @@ class Pump:
                 thread.join(silence / 10)
         for thread, (held, target) in zip(self._threads, self._held, strict=True):
             if thread.is_alive() and held:
-                write(bytes(held), target)
+                with contextlib.suppress(OSError):
+                    write(bytes(held), target)
         return self._tail.decode("utf-8", errors="replace")
 
     def _copy(self, source: IO[bytes], target: IO[str], held: bytearray, remember: bool) -> None:
@@ -116,7 +117,8 @@ class Pump:
             if remember:
                 self._tail += piece
                 del self._tail[: -self._remember]
-            write(piece, target)
+            with contextlib.suppress(OSError):  # the program goes on, whoever listens
+                write(piece, target)
             self._heard = time.monotonic()
             self._writing.discard(threading.get_ident())
 
@@ -145,20 +147,30 @@ class LogPump:
             tagged = retag(line, self._host_of, self._separator)
             if tagged is line:
                 self.own_words.append(raw.decode("utf-8", errors="replace").rstrip("\r\n"))
-            write(tagged.encode("utf-8", errors="surrogateescape"), target)
+            with contextlib.suppress(OSError):
+                write(tagged.encode("utf-8", errors="surrogateescape"), target)
 
 
 def say(text: str) -> None:
-    write(f"{_masker.mask(text)}\n".encode("utf-8", errors="backslashreplace"), sys.stderr)
+    """The job does not depend on who listens: a full disk or a closed pipe takes the line, and no more."""
+    with contextlib.suppress(OSError):
+        write(f"{_masker.mask(text)}\n".encode("utf-8", errors="backslashreplace"), sys.stderr)
 
 
 def write(data: bytes, target: IO[str]) -> None:
-    """As it is, and never in the middle of another line. A reader that went away must not stop the job."""
-    with _PRINT_LOCK, contextlib.suppress(BrokenPipeError):
-        target.flush()
-        buffer = getattr(target, "buffer", None)
-        if buffer is None:  # a test's own stream
+    """As it is, and never in the middle of another line.
+
+    Not through the stream's buffer: what that could not write it would try again at the end, and fail the job.
+    """
+    with _PRINT_LOCK:
+        try:
+            descriptor = target.fileno()
+        except OSError:  # a test's own stream
             target.write(data.decode("utf-8", errors="replace"))
-        else:
-            buffer.write(data)
-        target.flush()
+            return
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(descriptor, left) :]
+            except BlockingIOError:  # somebody else made the stream so; it is no reason to lose a line
+                select.select([], [descriptor], [])

@@ -68,12 +68,13 @@ def _secret_values(source: Any, is_hidden: bool = False) -> Iterable[str]:
             yield from _secret_values(value, is_hidden)
     elif is_hidden and source is not None:
         yield str(source)
-    elif isinstance(source, str) and "=" in source:  # options, such as `-x HF_TOKEN=...` for mpirun
-        for name, value in assignments(source):
-            yield from _secret_values({name: value})
+    elif isinstance(source, str):
+        yield from (found[2] for found in _IN_ADDRESS.finditer(source))
+        for name, value in _assignments(source) if "=" in source else ():  # `-x HF_TOKEN=...` for mpirun
+            yield from _secret_values({name: value}) if is_secret(name) else ()
 
 
-def assignments(text: str) -> Iterable[tuple[str, str]]:
+def _assignments(text: str) -> Iterable[tuple[str, str]]:
     """`NAME=VALUE` among words, which a shell's quotation marks may hold together."""
     try:
         words = shlex.split(text) if len(text) < _LONGEST_OPTIONS else text.split()

@@ -166,6 +166,24 @@ def test_any_bytes_end_in_words(tmp_path_factory: pytest.TempPathFactory, data: 
         unpack(folder / "s.tar.gz", folder / "out", "s3://b/s.tar.gz")
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    mode=st.sampled_from(["w:gz", "w:bz2", "w:xz", "w"]),
+    changes=st.dictionaries(st.integers(0), st.integers(0, 255)),
+)
+def test_a_damaged_archive_ends_in_words(
+    tmp_path_factory: pytest.TempPathFactory, mode: str, changes: dict[int, int]
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    archive = tar(folder / "s.tar", ("train.py", "print('x')" * 50), ("a/b", "-> ../train.py"), mode=mode)
+    data = bytearray(archive.read_bytes())
+    for position, value in changes.items():
+        data[position % len(data)] = value
+    archive.write_bytes(data)
+    with contextlib.suppress(LaunchError):  # anything else fails the test
+        unpack(archive, folder / "out", "s3://b/s.tar")
+
+
 def test_links_that_lead_out_together_are_refused(tmp_path: Path) -> None:
     archive = tar(tmp_path / "s.tar.gz", ("a", "-> b/.."), ("b", "-> ."))
     (tmp_path / "target").mkdir()

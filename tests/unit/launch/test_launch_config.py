@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shardyard_runtime.launch.cluster import distribution_hosts, read_cluster
 from shardyard_runtime.launch.config import JobConfig, decode_values, read_config
+from shardyard_runtime.launch.entry import EntryPoint
 from shardyard_runtime.launch.entry_choice import resolve_entry_point
 from shardyard_runtime.launch.environment import training_environment
 from shardyard_runtime.launch.errors import LaunchError
 from shardyard_runtime.launch.logs import log_level
+from shardyard_runtime.launch.masking import Masker
 from shardyard_runtime.launch.modes import Mode, choose_mode
+from shardyard_runtime.launch.mpi_options import parse_options
 
 
 def write(base: Path, name: str, content: object) -> None:
@@ -146,6 +152,63 @@ def test_the_log_level_of_the_job_or_of_the_environment(
     write(tmp_path, "hyperparameters", given)
     environ = {} if variable is None else {"SAGEMAKER_CONTAINER_LOG_LEVEL": variable}
     assert log_level(read_config(tmp_path), environ) == level
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 9)
+    | st.sampled_from(["", "algo-1", "algo-2", "one", "ümlaut"]),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["hosts", "a"]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+GROUP = st.fixed_dictionaries(
+    {}, optional={"instance_group_name": JSON, "instance_type": JSON, "hosts": JSON}
+)
+RESOURCE = {
+    "current_host": JSON,
+    "hosts": JSON | st.just(["algo-1", "algo-2"]),
+    "current_instance_type": JSON,
+    "current_group_name": JSON,
+    "network_interface_name": JSON,
+    "instance_groups": JSON | st.lists(GROUP, max_size=2),
+    "topology": JSON,
+}
+ASKED = (
+    "sagemaker_mpi_enabled",
+    "sagemaker_mpi_num_of_processes_per_host",
+    "sagemaker_mpi_custom_mpi_options",
+    "sagemaker_distribution_instance_groups",
+    "sagemaker_container_log_level",
+    "sagemaker_region",
+    "mp_parameters",
+    "lr",
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    resource=st.fixed_dictionaries({}, optional=RESOURCE),
+    values=st.dictionaries(st.sampled_from(ASKED), JSON | JSON.map(json.dumps), max_size=4),
+)
+def test_whatever_the_files_hold_is_used_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, resource: dict[str, object], values: dict[str, object]
+) -> None:
+    """Never an exception of another kind, which would be a traceback in the log."""
+    base = tmp_path_factory.mktemp("any")
+    write(base, "resourceconfig", resource)
+    write(base, "hyperparameters", values)
+    with contextlib.suppress(LaunchError):
+        config = read_config(base)
+        choose_mode(config, {})
+        Masker(config.hyperparameters)
+        log_level(config, {})
+        parse_options(config.hyperparameters.get("sagemaker_mpi_custom_mpi_options"))
+        training_environment(config, EntryPoint(base, "train.py"), {})
+        assert config.current_host in config.hosts
+        assert read_cluster(config).size > 0
 
 
 def test_what_no_variable_can_hold_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

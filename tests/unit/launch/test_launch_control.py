@@ -49,8 +49,8 @@ def test_a_closed_connection_is_known_at_once(pair: tuple[Channel, Channel]) -> 
 
 
 def test_silence_is_told_apart(pair: tuple[Channel, Channel]) -> None:
-    heard = followed(pair[0], 0.3)
     start = time.monotonic()
+    heard = followed(pair[0], 0.3)
     assert heard.get(timeout=5) == {"type": "silent", "seconds": 0.3}
     assert time.monotonic() - start >= 0.3
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from shardyard_runtime.launch import reserve, run_folder
+from shardyard_runtime.launch import reserve, run_folder, timeouts
+from shardyard_runtime.launch.errors import LaunchError
 from shardyard_runtime.launch.memory import MemoryWatch
 from shardyard_runtime.launch.outcome import Outcome
-from shardyard_runtime.launch.timeouts import host_timeout, stop_grace
 
 MAKE = "from shardyard_runtime.launch import run_folder; print(run_folder.make(), flush=True); input()"
 ORPHAN = """
@@ -90,10 +90,23 @@ def test_the_reserve_makes_room_for_the_failure(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "output").iterdir()] == ["failure"]
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [(None, 60), ("3", 3), ("0.5", 0.5), ("x", 60), ("-1", 60), ("inf", 60)]
-)
-def test_time_limits_of_the_environment(text: str | None, seconds: float) -> None:
-    environ = {"SHARDYARD_HOST_TIMEOUT": text} if text else {}
-    assert host_timeout(environ) == seconds
-    assert stop_grace({}) == 110
+def test_time_limits_of_the_environment() -> None:
+    for text, seconds in ((None, 60), ("3", 3), ("0.5", 0.5)):
+        environ = {"SHARDYARD_HOST_TIMEOUT": text} if text else {}
+        timeouts.check(environ)
+        assert timeouts.host_timeout(environ) == seconds
+    assert timeouts.stop_grace({}) == 110
+
+
+@pytest.mark.parametrize("text", ["x", "-1", "0", "inf", "nan"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(LaunchError, match=f"SHARDYARD_STOP_GRACE is '{text}'"):
+        timeouts.check({"SHARDYARD_STOP_GRACE": text, "SHARDYARD_HOST_TIMEOUT": "3"})
+
+
+def test_no_folder_for_temporary_files(temporary: Path) -> None:
+    temporary.rmdir()
+    tempfile.tempdir = str(temporary)
+    with pytest.raises(LaunchError, match=r"finds no folder for its own files: .*No such file") as caught:
+        run_folder.make()
+    assert caught.value.exit_code == 3

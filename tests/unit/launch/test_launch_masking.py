@@ -45,3 +45,20 @@ def test_variables_arguments_and_addresses() -> None:
     }
     assert masker.arguments(["--token", "12", "--lr", "0.1"]) == ["--token", MASK, "--lr", "0.1"]
     assert masker.mask("at https://aws:tok@host/simple/") == f"at https://aws:{MASK}@host/simple/"
+
+
+def test_secrets_are_found_in_lists_options_and_addresses() -> None:
+    options = "-x 'HF_TOKEN=two words' --mca pml ob1 -x EPOCHS=three33"
+    sources = {
+        "logins": [{"password": "in a list"}],
+        "tokens": ["no secret"],
+        "auth": {"names": ["below a secret"]},
+        "sagemaker_mpi_custom_mpi_options": options,
+        "proxy": "http://me:in-address@host/",
+        "unclosed": "HF_TOKEN=unclosed'",
+    }
+    masker = Masker(sources)
+    for hidden in ("in a list", "below a secret", "two words", "in-address", "unclosed'"):
+        assert masker.mask(f"<{hidden}>") == f"<{MASK}>"
+    for shown in ("no secret", "three33", "ob1"):
+        assert masker.mask(f"<{shown}>") == f"<{shown}>"

@@ -84,7 +84,22 @@ def test_what_the_user_says_twice_counts_once_and_is_told() -> None:
 
 
 def test_names_of_the_platform_keep_the_value_of_their_host() -> None:
-    assert parse_options("-x SM_CURRENT_HOST -x SM_HPS={} -x PATH").exported == ["SM_HPS", "PATH"]
+    """mpirun has no value for them."""
+    parsed = parse_options("-x SM_CURRENT_HOST -x SM_HPS={} -x PATH")
+    assert parsed.exported == ["SM_HPS", "PATH"]
+    assert [option.tokens for option in parsed.options] == [("-x", "SM_HPS={}"), ("-x", "PATH")]
+
+
+def test_secrets_leave_the_command_line() -> None:
+    parsed = parse_options("-x EPOCHS=3 -x 'HF_TOKEN=a b=c' -x=API_KEY=k -x WANDB_API_KEY")
+    assert parsed.take_secrets() == {"HF_TOKEN": "a b=c", "API_KEY": "k"}
+    assert [str(option) for option in parsed.options] == [
+        "-x EPOCHS=3",
+        "-x HF_TOKEN",
+        "-x API_KEY",
+        "-x WANDB_API_KEY",
+    ]
+    assert parsed.exported == ["EPOCHS", "HF_TOKEN", "API_KEY", "WANDB_API_KEY"]
 
 
 @pytest.mark.parametrize("text", ["-N 2", "--npernode 2", "-bynode", "--map-by ppr:1:node"])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shardyard_runtime.launch import codeartifact, requirements, s3
+from shardyard_runtime.launch import codeartifact, names, requirements, s3
 from shardyard_runtime.launch.config import read_config
 from shardyard_runtime.launch.entry import EntryPoint
 from shardyard_runtime.launch.errors import LaunchError
@@ -141,6 +141,19 @@ def test_names_are_waited_for_until_they_are_known() -> None:
 
     with pytest.raises(LaunchError, match="'algo-1' is not known after 0 s"):
         wait_for_names(["algo-1", "algo-2"], {}, limit=0, resolve=never)
+
+
+def test_a_name_that_turns_up_is_known_within_100_ms(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(names.time, "sleep", pauses.append)
+
+    def resolve(name: str) -> None:
+        if len(pauses) < 50:
+            raise socket.gaierror("not yet")
+
+    names.wait_for_names(["algo-1", "algo-2"], {}, resolve=resolve)
+    assert len(pauses) == 50
+    assert max(pauses) <= 0.1
 
 
 def test_neurons_of_the_type_that_the_tool_counts_wrongly() -> None:
