@@ -1,9 +1,9 @@
 """The transport: one communication thread a rank owns every MPI call.
 
-MPI moves no data while nobody calls it, so a thread of its own polls while anything is outstanding and blocks
-when nothing is. A message is a header (pickled structure, with shapes and dtypes) followed by one MPI message a
-tensor; MPI does not reorder messages of one pair and tag, and messages are delivered in the order they were
-sent. Tensors of a GPU pass through host memory.
+MPI moves no data while nobody calls it, so a thread of its own polls: without a pause for a moment after each
+progress, every 0.2 ms while anything is outstanding, and seldom when nothing is. A message is a header (pickled
+structure, with shapes and dtypes) followed by one MPI message a tensor; MPI does not reorder messages of one pair, and
+messages are delivered in the order they were sent. Tensors of a GPU go by links (torch_links.py) or through host memory.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import sys
 import threading
 import time
 from collections import deque
@@ -20,11 +21,20 @@ from typing import Any
 
 import torch
 
+from shardyard_runtime.comm import torch_collectives
+from shardyard_runtime.comm.deadlock import Report
+from shardyard_runtime.comm.detector import Control, Deadlock, Detector
 from shardyard_runtime.comm.torch_codec import as_buffer, flatten, to_wire, unflatten
+from shardyard_runtime.comm.torch_links import Links, Spec, Transfer
+from shardyard_runtime.comm.torch_sites import site_of
+from shardyard_runtime.comm.waits import Waits
 
-_HEADER, _DATA = 1, 2
+_HEADER, _DATA, _CONTROL = 1, 2, 3
 _SPINS = 50  # polls without progress before the thread naps
 _NAP = 0.0002  # seconds
+_REST = 0.02  # seconds between polls when nothing is outstanding
+_GRACE = 2.0  # seconds that ranks get to raise before a job with a deadlock is ended from outside
+_GOODBYE = "goodbye"
 
 
 class CommunicationTimeout(TimeoutError):
@@ -35,55 +45,97 @@ class CommunicationBroken(RuntimeError):
     """The communication thread of this rank ended with an error; nothing can be sent or received any more."""
 
 
-@dataclass
-class _Incoming:
+def bound() -> float:
+    """Seconds that a rank waits for another one, at most."""
+    return float(os.environ.get("SHARDYARD_COMM_TIMEOUT", "1800"))
+
+
+@dataclass(frozen=True)
+class _Header:
+    """``specs`` are shape, dtype and device type of each tensor, ``linked`` those that go by a link."""
+
     key: Any
     structure: bytes
+    specs: list[tuple[tuple[int, ...], torch.dtype, str]]
+    linked: list[int]
+    transfer: int
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """The receives of a transfer are posted."""
+
+    transfer: int
+
+
+@dataclass(eq=False)
+class _Incoming:
+    header: _Header
     tensors: list[torch.Tensor]
-    devices: list[str]
     requests: list[Any]
+    transfer: Transfer | None
 
 
-@dataclass
+@dataclass(eq=False)
 class _Outgoing:
     dest: int
-    header: bytes
-    tensors: list[torch.Tensor]
+    tag: int
+    head: bytes
+    tensors: list[torch.Tensor] = field(default_factory=list)
+    transfer: Transfer | None = None
+    number: int = -1
     requests: list[Any] = field(default_factory=list)
 
 
 class MpiTransport:
-    """Messages ``(key, object)`` between the ranks of a communicator.
+    """Messages ``(key, object)`` between the ranks of a communicator. A key is a text that says what they are.
 
     A key with a handler calls it on the communication thread; any other waits in a mailbox for :meth:`receive`.
     """
 
-    def __init__(self, comm: Any, device: torch.device) -> None:
+    def __init__(
+        self,
+        comm: Any,
+        device: torch.device,
+        make_links: Callable[[Callable[[], None]], Links | None] = lambda wake: None,
+    ) -> None:
+        from mpi4py import MPI
+
+        self._mpi = MPI
+        self._status = MPI.Status()
         self._comm = comm
         self._device = device
         self.rank: int = comm.Get_rank()
         self.size: int = comm.Get_size()
-        self._bound = float(os.environ.get("SHARDYARD_COMM_TIMEOUT", "1800"))
+        self._bound = bound()
         self._wake = threading.Event()
         self._posted: deque[_Outgoing] = deque()
         self._sending: list[_Outgoing] = []
+        self._announced: dict[int, _Outgoing] = {}
         self._arriving: dict[int, deque[_Incoming]] = {}
         self._mail: dict[tuple[int, Any], deque[Any]] = {}
         self._mailed = threading.Condition()
         self._handlers: dict[Any, Callable[[int, Any], None]] = {}
         self._watchers: list[Callable[[BaseException], None]] = []
-        self._error: CommunicationBroken | None = None
+        self._error: BaseException | None = None
         self._listeners = 0
         self._stopping = False
+        self._sent, self._taken = [0] * self.size, [0] * self.size
+        self._gone: dict[int, dict[str, int]] = {}  # ranks that have ended, and their counts of collectives
+        self.waits = Waits()
+        self._links = make_links(self._wake.set)
+        self._detector = Detector(self, lambda: set(self._gone))
         self._thread = threading.Thread(target=self._loop, name="shardyard-comm", daemon=True)
         self._thread.start()
+
+    # -- for every thread -------------------------------------------------------------------------------------
 
     def handle(
         self, key: Any, handler: Callable[[int, Any], None], broken: Callable[[BaseException], None]
     ) -> None:
         """Calls ``handler(source, object)`` for each message with this key, on the communication thread.
 
-        ``broken(error)`` is called there once if the thread must end.
+        ``broken(error)`` is called there once when nothing can be sent or received any more.
         """
         self._handlers[key] = handler
         self._watchers.append(broken)
@@ -91,39 +143,59 @@ class MpiTransport:
     def send(self, dest: int, key: Any, obj: Any) -> None:
         """Queues a message and returns at once; later changes of its tensors may or may not be sent.
 
-        Raises CommunicationBroken when this rank's communication has ended.
+        Raises CommunicationBroken when this rank's communication has ended, Deadlock when one was found.
         """
         if self._error is not None:
             raise self._error
+        self.waits.seen()
         structure, tensors = flatten(obj)
-        wire = [to_wire(t) for t in tensors]
         specs = [(tuple(t.shape), t.dtype, t.device.type) for t in tensors]
-        self._posted.append(_Outgoing(dest, pickle.dumps((key, structure, specs), protocol=5), wire))
+        linked = [
+            i for i, t in enumerate(tensors) if self._links is not None and self._links.carries(t, dest)
+        ]
+        out = _Outgoing(dest, _HEADER, b"")
+        if linked and self._links is not None:
+            straight = [tensors[i].detach().contiguous().resolve_conj().resolve_neg() for i in linked]
+            out.transfer = Transfer(straight, start=self._links.started())
+            out.number = id(out)
+        out.head = pickle.dumps(_Header(key, structure, specs, linked, out.number), protocol=5)
+        out.tensors = [to_wire(t) for i, t in enumerate(tensors) if i not in linked]
+        self._posted.append(out)
         self._wake.set()
 
     def receive(self, source: int, key: Any) -> Any:
         """The next message with this key from this rank.
 
-        Raises CommunicationTimeout with the name of what was awaited, CommunicationBroken like :meth:`send`.
+        Raises CommunicationTimeout with the name of what was awaited, Deadlock where it is known that it cannot come,
+        CommunicationBroken like :meth:`send`.
         """
         box = (source, key)
-        with self.listening(), self._mailed:
-            arrived = self._mailed.wait_for(
-                lambda: self._mail.get(box) or self._error is not None, timeout=self._bound
-            )
-            if self._error is not None and not self._mail.get(box):
+        thread = threading.get_ident()
+
+        def settled() -> bool:
+            return bool(self._mail.get(box)) or self._error is not None or source in self._gone
+
+        def what() -> list[str]:
+            return [f"{key}, at {site_of(thread)}"]
+
+        self.waits.seen()
+        with self.listening(), self.waits.waiting((source,), what, lambda: not settled()), self._mailed:
+            self._mailed.wait_for(settled, timeout=self._bound)
+            if self._mail.get(box):
+                return self._mail[box].popleft()
+            if self._error is not None:
                 raise self._error
-            if not arrived:
-                raise CommunicationTimeout(
-                    f"rank {self.rank} waited {self._bound:.0f} s for {key!r} from rank {source}: that rank "
-                    "did not send it. Check that every rank makes the same calls; SHARDYARD_COMM_TIMEOUT "
-                    "sets the bound in seconds"
-                )
-            return self._mail[box].popleft()
+            if source in self._gone:
+                raise Deadlock(f"rank {self.rank} waits for {key} from rank {source}, whose script has ended")
+            raise CommunicationTimeout(
+                f"rank {self.rank} waited {self._bound:.0f} s for {key} from rank {source}: that rank "
+                "did not send it. Check that every rank makes the same calls; SHARDYARD_COMM_TIMEOUT "
+                "sets the bound in seconds"
+            )
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """While inside, arriving messages are taken in even when this rank has nothing to send."""
+        """While inside, arriving messages are taken in at once even when this rank has nothing to send."""
         with self._mailed:
             self._listeners += 1
         self._wake.set()
@@ -134,31 +206,47 @@ class MpiTransport:
                 self._listeners -= 1
 
     def close(self, timeout: float = 10.0) -> None:
-        """Ends the thread once what was queued has left, or after ``timeout`` seconds."""
+        """Tells the others that nothing more comes, and ends the thread once all has left, or after ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        while (self._posted or self._sending) and self._thread.is_alive() and time.monotonic() < deadline:
+        if self._error is None:
+            for peer in range(self.size):
+                if peer != self.rank and peer not in self._gone:
+                    self.send(peer, _GOODBYE, torch_collectives.counts())
+        while self._unsent() and self._thread.is_alive() and time.monotonic() < deadline:
             time.sleep(_NAP)
         self._stopping = True
         self._wake.set()
         self._thread.join(max(0.0, deadline - time.monotonic()) + 1.0)
 
+    def _unsent(self) -> bool:
+        return any(out.dest not in self._gone for out in (*self._posted, *self._sending))
+
     def enter_thread(self) -> None:
-        """For each thread that handles tensors: the current GPU is a thread's own, and 0 in a new one."""
+        """For each thread that runs the script's code: the current GPU is a thread's own, and 0 in a new one."""
+        self.waits.work_here()
+        self._set_device()
+
+    def _set_device(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.set_device(self._device)
 
+    # -- the communication thread -----------------------------------------------------------------------------
+
     def _loop(self) -> None:
         try:
-            self.enter_thread()
+            self._set_device()
             self._progress()
         except BaseException as error:  # nobody would see it on this thread: those who wait must
             broken = CommunicationBroken(f"the communication of rank {self.rank} broke: {error!r}")
             broken.__cause__ = error
-            with self._mailed:
-                self._error = broken
-                self._mailed.notify_all()
-            for watcher in self._watchers:
-                watcher(broken)
+            self._break(broken)
+
+    def _break(self, error: BaseException) -> None:
+        with self._mailed:
+            self._error = error
+            self._mailed.notify_all()
+        for watcher in self._watchers:
+            watcher(error)
 
     def _progress(self) -> None:
         idle = 0
@@ -166,59 +254,151 @@ class MpiTransport:
             idle = 0 if self._poll() else idle + 1
             if idle <= _SPINS:
                 continue
+            self._detector.look(time.monotonic())
             outstanding = self._sending or self._listeners or any(self._arriving.values())
-            self._wake.wait(_NAP if outstanding else None)
+            self._wake.wait(_NAP if outstanding else _REST)
             self._wake.clear()
 
     def _poll(self) -> bool:
         posted = self._post()
-        finished = [out for out in self._sending if all(r.Test() for r in out.requests)]
-        if finished:
-            self._sending = [out for out in self._sending if out not in finished]
-        return bool(posted or finished) | self._accept() | self._deliver()
+        before = len(self._sending)
+        if before:
+            self._sending = [out for out in self._sending if not self._left(out)]
+        return posted or len(self._sending) < before or self._accept() | self._deliver()
 
-    def _post(self) -> int:
-        count = 0
+    def _post(self) -> bool:
+        posted = bool(self._posted)
         while self._posted:
-            out = self._posted.popleft()
-            out.requests.append(self._comm.Isend([out.header, len(out.header)], dest=out.dest, tag=_HEADER))
+            out = self._posted[0]  # it stays there until it is among those being sent: close() looks at both
+            out.requests.append(self._comm.Isend([out.head, len(out.head)], dest=out.dest, tag=out.tag))
             for tensor in out.tensors:
                 if tensor.numel():
                     out.requests.append(self._comm.Isend(as_buffer(tensor), dest=out.dest, tag=_DATA))
+            if out.transfer is not None:
+                self._announced[out.number] = out
+            if out.tag == _HEADER:
+                self._sent[out.dest] += 1
             self._sending.append(out)
-            count += 1
-        return count
+            self._posted.popleft()
+        return posted
+
+    def _left(self, out: _Outgoing) -> bool:
+        if out.requests and self._mpi.Request.Testall(out.requests):
+            out.requests, out.tensors = [], []
+        return not out.requests and _done(out.transfer)
 
     def _accept(self) -> bool:
-        from mpi4py import MPI
-
-        status = MPI.Status()
-        message = self._comm.Improbe(MPI.ANY_SOURCE, _HEADER, status)
+        status = self._status
+        message = self._comm.Improbe(self._mpi.ANY_SOURCE, self._mpi.ANY_TAG, status)
         if message is None:
             return False
-        header = bytearray(status.Get_count(MPI.BYTE))
-        message.Recv(header)
-        key, structure, specs = pickle.loads(header)
-        tensors = [torch.empty(shape, dtype=dtype) for shape, dtype, _ in specs]
+        head = bytearray(status.Get_count(self._mpi.BYTE))
+        message.Recv(head)
         source = status.Get_source()
+        if status.Get_tag() == _CONTROL:
+            self._control(source, pickle.loads(head))
+            return True
+        header: _Header = pickle.loads(head)
+        linked = set(header.linked)
+        # What goes by a link takes the place of an empty tensor here.
+        shapes = [((0,) if i in linked else s, dtype) for i, (s, dtype, _) in enumerate(header.specs)]
+        tensors = [torch.empty(shape, dtype=dtype) for shape, dtype in shapes]
         requests = [self._comm.Irecv(as_buffer(t), source=source, tag=_DATA) for t in tensors if t.numel()]
-        incoming = _Incoming(key, structure, tensors, [device for _, _, device in specs], requests)
+        transfer = self._await_transfer(source, header) if linked else None
+        incoming = _Incoming(header, tensors, requests, transfer)
         self._arriving.setdefault(source, deque()).append(incoming)
         return True
 
+    def _await_transfer(self, source: int, header: _Header) -> Transfer:
+        assert self._links is not None
+        specs: list[Spec] = [header.specs[i][:2] for i in header.linked]
+        transfer = Transfer([], specs, posted=lambda: self._answer(source, header.transfer))
+        self._links.receive(source, transfer)
+        return transfer
+
+    def _answer(self, dest: int, number: int) -> None:
+        self._posted.append(_Outgoing(dest, _CONTROL, pickle.dumps(_Ready(number), protocol=5)))
+        self._wake.set()
+
+    def _control(self, source: int, message: Control | _Ready) -> None:
+        """Beside the order of messages, for what one of them may be waiting for."""
+        if isinstance(message, _Ready):
+            out = self._announced.pop(message.transfer)
+            assert self._links is not None
+            assert out.transfer is not None
+            self._links.send(source, out.transfer)
+        else:
+            self._detector.take(message)
+
     def _deliver(self) -> bool:
         progressed = False
-        for source, queue in self._arriving.items():
-            while queue and all(r.Test() for r in queue[0].requests):
-                incoming = queue.popleft()
+        for source, waiting in self._arriving.items():
+            while waiting and self._whole(waiting[0]):
+                incoming = waiting.popleft()
                 progressed = True
-                tensors = [t.to(d) for t, d in zip(incoming.tensors, incoming.devices, strict=True)]
-                obj = unflatten(incoming.structure, tensors)
-                handler = self._handlers.get(incoming.key)
-                if handler is not None:
-                    handler(source, obj)
-                    continue
-                with self._mailed:
-                    self._mail.setdefault((source, incoming.key), deque()).append(obj)
-                    self._mailed.notify_all()
+                if incoming.transfer is not None:
+                    for index, tensor in zip(incoming.header.linked, incoming.transfer.tensors, strict=True):
+                        incoming.tensors[index] = tensor
+                devices = [device for _, _, device in incoming.header.specs]
+                tensors = [t.to(device) for t, device in zip(incoming.tensors, devices, strict=True)]
+                self._hand_over(source, incoming.header.key, unflatten(incoming.header.structure, tensors))
+                self._taken[source] += 1
         return progressed
+
+    def _whole(self, incoming: _Incoming) -> bool:
+        if incoming.requests and self._mpi.Request.Testall(incoming.requests):
+            incoming.requests = []
+        return not incoming.requests and _done(incoming.transfer)
+
+    def _hand_over(self, source: int, key: Any, obj: Any) -> None:
+        handler = self._handlers.get(key)
+        if handler is not None:
+            handler(source, obj)
+            return
+        with self._mailed:
+            if key == _GOODBYE:
+                self._gone[source] = obj
+            else:
+                self._mail.setdefault((source, key), deque()).append(obj)
+            self._mailed.notify_all()
+
+    # -- what the detector asks -------------------------------------------------------------------------------
+
+    def report(self) -> Report | None:
+        """What this rank waits for; None while one of its threads may go on, or something has not left it."""
+        if any(out.tag == _HEADER for out in self._posted) or self._sent[self.rank] != self._taken[self.rank]:
+            return None
+        made = torch_collectives.counts()
+        sent, taken, gone = tuple(self._sent), tuple(self._taken), dict(self._gone)
+        wait = self.waits.of_rank()
+        if wait is not None:
+            what = tuple(wait.what())
+            return Report(self.rank, wait.serial, wait.on, what, sent, taken, gone, None, made)
+        entered = torch_collectives.entered(self.waits.working) if self.waits.others_wait() else None
+        if entered is None:
+            return None
+        call, text = entered
+        return Report(self.rank, -1, call.members, (text,), sent, taken, gone, call, made)
+
+    def control(self, dest: int, message: Control) -> None:
+        self._posted.append(_Outgoing(dest, _CONTROL, pickle.dumps(message, protocol=5)))
+
+    def give_up(self, error: Deadlock) -> None:
+        """Raises the error wherever this rank waits; ends the job from here where that cannot be."""
+        inside = torch_collectives.entered(self.waits.working) is not None
+        self._break(error)
+        if not inside:
+            return
+        sys.stderr.write(f"rank {self.rank}: {error}\n")
+        sys.stderr.flush()
+        deadline = time.monotonic() + _GRACE
+        while time.monotonic() < deadline:  # the verdict has to leave, and others may say it better
+            self._poll()
+            time.sleep(_NAP)
+        self._comm.Abort(1)
+
+
+def _done(transfer: Transfer | None) -> bool:
+    if transfer is not None and transfer.error is not None:
+        raise transfer.error
+    return transfer is None or transfer.done

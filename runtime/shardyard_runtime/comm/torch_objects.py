@@ -7,6 +7,8 @@ from typing import Any
 from shardyard_runtime.comm.torch_mpi import MpiTransport
 from shardyard_runtime.config.placement import Group, Placement
 
+_OBJECT = "an object by smp.recv_from"
+
 
 class ObjectMessages:
     """``send``, ``recv_from``, ``broadcast``, ``allgather`` and ``barrier`` over the groups of a placement."""
@@ -20,21 +22,21 @@ class ObjectMessages:
 
     def send(self, obj: Any, rank: int, group: Group) -> None:
         """Sends to the member of this rank's group whose rank in it is ``rank``; does not wait."""
-        self._transport.send(self._peer(rank, group), "object", obj)
+        self._transport.send(self._peer(rank, group), _OBJECT, obj)
 
     def recv_from(self, rank: int, group: Group) -> Any:
         """The next object that the member with this rank sent here, by ``send`` or ``broadcast``."""
-        return self._transport.receive(self._peer(rank, group), "object")
+        return self._transport.receive(self._peer(rank, group), _OBJECT)
 
     def broadcast(self, obj: Any, group: Group) -> None:
         """Sends to every other member of the group; each takes it with :meth:`recv_from`."""
         for peer in self._members(group):
             if peer != self._transport.rank:
-                self._transport.send(peer, "object", obj)
+                self._transport.send(peer, _OBJECT, obj)
 
     def allgather(self, obj: Any, group: Group) -> list[Any]:
         """One object a member, in order of their ranks in the group."""
-        members, key = self._members(group), ("allgather", group.value)
+        members, key = self._members(group), f"smp.allgather over the {group.value} group"
         for peer in members:
             if peer != self._transport.rank:
                 self._transport.send(peer, key, obj)
@@ -43,7 +45,7 @@ class ObjectMessages:
     def barrier(self, group: Group) -> None:
         """Returns once every member of the group has called it: in to the first member, then out again."""
         leader, *others = self._members(group)
-        key = ("barrier", group.value)
+        key = f"smp.barrier over the {group.value} group"
         if self._transport.rank != leader:
             self._transport.send(leader, key, None)
             self._transport.receive(leader, key)

@@ -15,7 +15,7 @@ from shardyard_runtime.torch.state import state
 if TYPE_CHECKING:
     from shardyard_runtime.torch.model import DistributedModel
 
-_KEY = "gradients"
+_KEY = "the count of its backward passes"
 
 
 def synchronize(model: DistributedModel) -> None:

@@ -1,6 +1,7 @@
 """Every exception class that scripts may meet."""
 
-from shardyard_runtime.comm.torch_mpi import CommunicationTimeout
+from shardyard_runtime.comm.detector import Deadlock
+from shardyard_runtime.comm.torch_mpi import CommunicationBroken, CommunicationTimeout
 from shardyard_runtime.config.parameters import ParameterError
 from shardyard_runtime.errors import NotBuiltYet
 from shardyard_runtime.torch.checkpoints.read import CheckpointUnreadable
@@ -10,7 +11,9 @@ from shardyard_runtime.torch.state import NotInitialized
 
 __all__ = [
     "CheckpointUnreadable",
+    "CommunicationBroken",
     "CommunicationTimeout",
+    "Deadlock",
     "NotBuiltYet",
     "NotInitialized",
     "OutsideStep",

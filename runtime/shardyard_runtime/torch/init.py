@@ -7,14 +7,15 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from shardyard_runtime.comm.torch_mpi import MpiTransport
+from shardyard_runtime.comm.torch_links import Links, backend_for
+from shardyard_runtime.comm.torch_mpi import MpiTransport, bound
 from shardyard_runtime.comm.torch_objects import ObjectMessages
 from shardyard_runtime.config.parameters import merged_with_environment, parse, placement_for
 from shardyard_runtime.config.placement import Group, Placement
@@ -37,8 +38,9 @@ def init(config: Mapping[str, Any] | None = None) -> None:
     node = world.Split_type(MPI.COMM_TYPE_SHARED)
     local_rank = int(os.environ.get("SHARDYARD_LOCAL_RANK", node.Get_rank()))
     device = _pin(local_rank, node.Get_size())
-    process_groups = _process_groups(world, node.Get_size(), placement, cfg.ddp_port, device)
-    transport = MpiTransport(world, device)
+    store = _store(world, node.Get_size(), cfg.ddp_port)
+    process_groups = _process_groups(store, world, placement, device)
+    transport = MpiTransport(world, device, _links(store, world, device))
     rank = transport.rank
     peers, replica = placement.group(Group.PP, rank), placement.rank_in(Group.DP, rank)
     engine = Engine(transport, peers, cfg.pipeline, cfg.active_microbatches, device, replica)
@@ -69,24 +71,23 @@ def _pin(local_rank: int, local_size: int) -> torch.device:
     return torch.device("cpu")
 
 
-def _process_groups(
-    world: Any, local_size: int, placement: Placement, port: int | None, device: torch.device
-) -> dict[Group, Any]:
-    """Initializes torch.distributed over all ranks, and a process group for each group of this rank.
-
-    The store's address travels over MPI, so nothing needs to be agreed beforehand.
-    """
+def _store(world: Any, local_size: int, port: int | None) -> dist.TCPStore:
+    """Where ranks meet, on the first one; its address travels over MPI, so nothing needs to be agreed beforehand."""
     rank, size = world.Get_rank(), world.Get_size()
     address = _address() if size > local_size else "127.0.0.1"
-    timeout = timedelta(minutes=30)
+    if size == local_size:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    store = dist.TCPStore(address, port or 0, is_master=True, wait_for_workers=False) if rank == 0 else None
+    host, store_port = world.bcast((address, store.port) if store else None)
+    return store or dist.TCPStore(host, store_port, is_master=False, timeout=timedelta(seconds=bound()))
+
+
+def _process_groups(
+    store: dist.TCPStore, world: Any, placement: Placement, device: torch.device
+) -> dict[Group, Any]:
+    """Initializes torch.distributed over all ranks, and a process group for each group of this rank."""
+    rank, size, timeout = world.Get_rank(), world.Get_size(), timedelta(seconds=bound())
     if not dist.is_initialized():
-        store = (
-            dist.TCPStore(address, port or 0, is_master=True, wait_for_workers=False) if rank == 0 else None
-        )
-        host, store_port = world.bcast((address, store.port) if store else None)
-        store = store or dist.TCPStore(host, store_port, is_master=False, timeout=timeout)
-        if size == local_size:
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
     groups: dict[Group, Any] = {Group.WORLD: dist.group.WORLD}
@@ -97,6 +98,25 @@ def _process_groups(
                 made[members] = dist.new_group(list(members), timeout=timeout)
         groups[kind] = made[placement.group(kind, rank)]
     return groups
+
+
+def _links(
+    store: dist.TCPStore, world: Any, device: torch.device
+) -> Callable[[Callable[[], None]], Links | None]:
+    """Makes links to the ranks on other devices than this one; NCCL refuses two ranks on one GPU."""
+    backend = backend_for(device)
+    where = (socket.gethostname(), str(device)) if device.type == "cuda" else world.Get_rank()
+    everyone = world.allgather((where, backend))
+
+    def make(wake: Callable[[], None]) -> Links | None:
+        if backend is None:
+            return None
+        rank = world.Get_rank()
+        others = {r for r, (at, kind) in enumerate(everyone) if at != where and kind == backend}
+        address = (store.host, store.port)
+        return Links(backend, address, rank, frozenset(others), device, bound(), wake)
+
+    return make
 
 
 def _address() -> str:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from shardyard_runtime.comm.torch_codec import flatten
-from shardyard_runtime.torch.pipeline import scheduler as scheduler_module
+from shardyard_runtime.comm.torch_mpi import CommunicationTimeout
+from shardyard_runtime.comm.waits import Waits
 from shardyard_runtime.torch.pipeline.context import CallContext
 from shardyard_runtime.torch.pipeline.engine import Engine
 from shardyard_runtime.torch.pipeline.messages import Abandoned, Execute, Executed
@@ -23,6 +24,10 @@ STREAMS = Streams(torch.device("cpu"))
 
 
 def nothing() -> None: ...
+
+
+def waiting(unmet: Callable[[], bool]) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()
 
 
 def execute(step: int, module: str, structure: bytes, arguments: list[Any], context: CallContext) -> Execute:
@@ -41,6 +46,7 @@ class Alone:
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
+        self.waits = Waits()
 
     def enter_thread(self) -> None: ...
 
@@ -56,7 +62,7 @@ class Alone:
 
 def run_all(pipeline: str, calls: list[tuple[int, Phase]]) -> list[tuple[int, Phase]]:
     order: list[tuple[int, Phase]] = []
-    scheduler = Scheduler(pipeline, STREAMS, nothing)
+    scheduler = Scheduler(pipeline, STREAMS, nothing, waiting)
     for call in calls:
         scheduler.spawn(lambda call=call: order.append(call), *call)  # type: ignore[misc]
     scheduler.run(lambda: None, lambda: len(order) == len(calls))
@@ -120,7 +126,7 @@ def test_no_more_microbatches_than_the_cap_are_in_flight(cap: int) -> None:
         nonlocal live, highest
         live += 1
         highest = max(highest, live)
-        task = engine._scheduler.prepare_wait()
+        task = engine._scheduler.prepare_wait(str)
         threading.Timer(0.02, engine._scheduler.wake, (task, None)).start()
         engine._scheduler.wait(task)
         live -= 1
@@ -130,13 +136,13 @@ def test_no_more_microbatches_than_the_cap_are_in_flight(cap: int) -> None:
 
 
 def test_abandon_unwinds_every_call_and_the_scheduler_works_on() -> None:
-    scheduler = Scheduler("interleaved", STREAMS, nothing)
+    scheduler = Scheduler("interleaved", STREAMS, nothing, waiting)
     events: list[str] = []
 
     def blocks(name: str) -> Callable[[], None]:
         def body() -> None:
             try:
-                scheduler.wait(scheduler.prepare_wait())
+                scheduler.wait(scheduler.prepare_wait(str))
                 events.append(f"{name} went on")
             except Exception:
                 events.append(f"{name} caught")
@@ -166,15 +172,15 @@ def test_abandon_unwinds_every_call_and_the_scheduler_works_on() -> None:
 
 
 def test_an_unwinding_call_cannot_start_to_wait_again() -> None:
-    scheduler = Scheduler("interleaved", STREAMS, nothing)
+    scheduler = Scheduler("interleaved", STREAMS, nothing, waiting)
     events: list[str] = []
 
     def body() -> None:
         try:
-            scheduler.wait(scheduler.prepare_wait())
+            scheduler.wait(scheduler.prepare_wait(str))
         finally:
             events.append("first")
-            scheduler.wait(scheduler.prepare_wait())
+            scheduler.wait(scheduler.prepare_wait(str))
             events.append("never")
 
     scheduler.spawn(body, 0, Phase.FORWARD)
@@ -200,10 +206,10 @@ def test_a_failed_microbatch_raises_its_own_error_tells_the_peers_and_the_next_s
 
 
 def test_a_step_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler_module, "_BOUND", 0.05)
-    scheduler = Scheduler("interleaved", STREAMS, nothing)
-    scheduler.spawn(lambda: scheduler.wait(scheduler.prepare_wait()), 0, Phase.FORWARD)
-    with pytest.raises(TimeoutError, match="1 wait for answers of other ranks"):
+    monkeypatch.setenv("SHARDYARD_COMM_TIMEOUT", "0.05")
+    scheduler = Scheduler("interleaved", STREAMS, nothing, waiting)
+    scheduler.spawn(lambda: scheduler.wait(scheduler.prepare_wait(lambda: "rank 7")), 3, Phase.FORWARD)
+    with pytest.raises(CommunicationTimeout, match=r"'microbatch 3: rank 7, at .*\.py:\d+'"):
         scheduler.run(lambda: None, lambda: False)
     scheduler.abandon()
 
@@ -252,12 +258,12 @@ def test_what_arrives_before_a_step_runs_in_it() -> None:
 
 def test_every_thread_that_runs_tasks_is_set_up_once() -> None:
     entered: list[threading.Thread] = []
-    scheduler = Scheduler("interleaved", STREAMS, lambda: entered.append(threading.current_thread()))
+    scheduler = Scheduler("interleaved", STREAMS, lambda: entered.append(threading.current_thread()), waiting)
     ran: list[threading.Thread] = []
 
     def blocks() -> None:
         ran.append(threading.current_thread())
-        task = scheduler.prepare_wait()
+        task = scheduler.prepare_wait(str)
         if len(ran) == 3:
             for other in list(scheduler._blocked):
                 scheduler.wake(other, None)
@@ -273,10 +279,10 @@ def test_every_thread_that_runs_tasks_is_set_up_once() -> None:
 
 @pytest.mark.parametrize("answered", [False, True])
 def test_a_task_that_fails_before_it_waits_is_not_handed_to_again(answered: bool) -> None:
-    scheduler = Scheduler("interleaved", STREAMS, nothing)
+    scheduler = Scheduler("interleaved", STREAMS, nothing, waiting)
 
     def fails() -> None:
-        task = scheduler.prepare_wait()
+        task = scheduler.prepare_wait(str)
         if answered:
             scheduler.wake(task, "too early")
         raise OSError("could not be sent")

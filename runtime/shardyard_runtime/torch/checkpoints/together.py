@@ -10,7 +10,7 @@ from shardyard_runtime.torch.pipeline.errors import PeerFailed
 from shardyard_runtime.torch.state import state
 
 T = TypeVar("T")
-_KEY = "gather"
+_KEY = "its part of a state dict"
 
 
 def together(what: str, work: Callable[[], T]) -> list[T]:

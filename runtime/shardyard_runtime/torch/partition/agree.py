@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shardyard_runtime.torch.model import DistributedModel
 
 log = logging.getLogger(__name__)
-_KEY = "partition"
+_KEY = "the decision on the partition"
 
 
 def agreed(model: DistributedModel, trial: Trial | None) -> Decision:

@@ -103,7 +103,7 @@ class Caller:
             self._post(call.owner, message)
             refs = shipping.outputs_at(call.owner, call.identity, call.specs)
             return [self._made(ref, None, None) for ref in refs], [need for _, _, need in call.specs]
-        answer = self._ask(call.owner, message, call.identity)
+        answer = self._ask(call.owner, message, call.identity, f"module {call.module!r}")
         assert isinstance(answer, Executed)
         call.returned = answer.structure
         call.elsewhere = frozenset(i for i, o in enumerate(answer.outputs) if o.ref.holder != call.owner)
@@ -137,12 +137,13 @@ class Caller:
                 self._made(Ref(call.owner, (identity, i), tuple(shape), dtype), None, None) if need else None
                 for i, (_, need, shape, dtype) in enumerate(inputs)
             ]
-        answer = self._ask(call.owner, message, identity)
+        what = f"the backward of module {call.module!r}" if call.module else f"that of {call.operation}"
+        answer = self._ask(call.owner, message, identity, what)
         assert isinstance(answer, BackwardDone)
         return [self._made(g, None, None) if isinstance(g, Ref) else g for g in answer.gradients]
 
-    def _ask(self, owner: int, message: Any, identity: CallId) -> Any:
-        task = self._scheduler.prepare_wait()
+    def _ask(self, owner: int, message: Any, identity: CallId, what: str) -> Any:
+        task = self._scheduler.prepare_wait(lambda: f"rank {owner} to run {what}")
         self._waiting[identity] = task
         self._post(owner, message)
         answer = self._scheduler.wait(task)
@@ -166,7 +167,9 @@ class Caller:
             origin, index = value.origin
             self._wanted.setdefault(origin, set()).add(index)
         microbatch, name = value.scope.microbatch, value.ref.value
-        task = self._scheduler.prepare_wait()
+        task = self._scheduler.prepare_wait(
+            lambda: f"the bytes of a tensor of shape {value.ref.shape} from rank {value.ref.holder}"
+        )
         with self._lock:
             self._store.when_here(microbatch, [name], lambda: self._scheduler.wake(task, None))
         self._give(value, self.rank)

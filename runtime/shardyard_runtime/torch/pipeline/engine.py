@@ -55,7 +55,7 @@ class Engine:
         self._active_microbatches = active_microbatches
         self._simple = pipeline == "simple"
         self.streams = Streams(device)
-        self._scheduler = Scheduler(pipeline, self.streams, transport.enter_thread)
+        self._scheduler = Scheduler(pipeline, self.streams, transport.enter_thread, self._waiting)
         self._replica = replica
         self._step = 0
         parts = Parts(transport.rank, device, self._scheduler, self.streams, self._post)
@@ -177,7 +177,7 @@ class Engine:
         task.phase = Phase.BACKWARD
         self.ran_backward = True
         if self._simple:
-            self._parked.append(self._scheduler.prepare_wait())
+            self._parked.append(self._scheduler.prepare_wait(lambda: "the forwards of other microbatches"))
             self._scheduler.wait(task)
 
     def _unpark(self) -> None:
@@ -186,6 +186,15 @@ class Engine:
             parked, self._parked = self._parked, []
             for task in parked:
                 self._scheduler.wake(task, None)
+
+    def _waiting(self, unmet: Callable[[], bool]) -> contextlib.AbstractContextManager[None]:
+        others = tuple(peer for peer in self._peers if peer != self._transport.rank)
+        return self._transport.waits.waiting(others, self._awaited, unmet)
+
+    def _awaited(self) -> list[str]:
+        """What this rank waits for when none of its calls can go on."""
+        calls = self._scheduler.blocked() + self._store.awaiting()
+        return [f"step {self._step}, {call}" for call in calls or ["calls of its modules, or the step's end"]]
 
     @contextlib.contextmanager
     def _step_guarded(self) -> Iterator[None]:
@@ -210,9 +219,10 @@ class Engine:
             self._caller.begin(self._step)
             self.ran_backward = False
             self._running = True
+            # Before anything that arrives from now on: the order of a rank's messages holds.
             early, self._early = self._early, []
-        for source, message in early:
-            self._on_message(source, message)
+            for source, message in early:
+                self._sort_in(source, message)
 
     def _end(self) -> None:
         with self._lock:  # from here on nothing of this step is taken: it would run in the next one
@@ -257,10 +267,13 @@ class Engine:
     def _on_message(self, source: int, message: Any) -> None:
         """On the communication thread: turns messages into ready tasks."""
         with self._lock:
-            if message.step > self._step:
-                self._early.append((source, message))
-            elif message.step == self._step and self._running:
-                self._take(source, message)
+            self._sort_in(source, message)
+
+    def _sort_in(self, source: int, message: Any) -> None:
+        if message.step > self._step:
+            self._early.append((source, message))
+        elif message.step == self._step and self._running:
+            self._take(source, message)
 
     def _take(self, source: int, message: Any) -> None:
         if isinstance(message, Execute | Backward | Give | Given):

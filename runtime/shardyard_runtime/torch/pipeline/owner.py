@@ -112,7 +112,10 @@ class Owner:
 
     def _when_ready(self, message: Execute | Backward, body: Callable[[], None], phase: Phase) -> None:
         mb = message.microbatch
-        self._store.when_here(mb, message.awaited, lambda: self._scheduler.spawn(body, mb, phase))
+        name = (message.module or message.operation) if isinstance(message, Execute) else "a backward"
+        self._store.when_here(
+            mb, message.awaited, lambda: self._scheduler.spawn(body, mb, phase), f"the call of {name!r}"
+        )
 
     def _send(self, give: Give) -> None:
         tensor = self._store.get(give.microbatch, give.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from shardyard_runtime.comm.torch_codec import flatten, unflatten
+from shardyard_runtime.comm.torch_sites import site
 from shardyard_runtime.torch.pipeline import shipping
 from shardyard_runtime.torch.pipeline.context import CallContext
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, settled
@@ -19,8 +19,6 @@ from shardyard_runtime.torch.pipeline.values import CallId
 
 if TYPE_CHECKING:
     from shardyard_runtime.torch.pipeline.caller import Caller
-
-_INSIDE = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
 
 
 @dataclass
@@ -90,21 +88,15 @@ def ship(caller: Caller, function: Callable[..., Any], args: tuple[Any, ...], kw
         returned, specs = shipping.infer(name, structure, tensors)
     except Exception:  # not without the bytes, or wrong altogether: the operation itself will say it here
         return NotImplemented
-    call = Call(owner, None, name, structure, CallContext.capture(), returned, specs, site=_site())
+    call = Call(
+        owner, None, name, structure, CallContext.capture(), returned, specs, site=site(sys._getframe())
+    )
     result = _run(caller, call, tensors)
     if name in shipping.ALIASING:
         for tensor in (*tensors, *tree_leaves(result)):
             if isinstance(tensor, RemoteTensor):
                 tensor.value.scope.aliased.append(tensor.value)
     return result
-
-
-def _site() -> str:
-    """The line outside of torch and this package that is being run."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def _run(caller: Caller, call: Call, tensors: list[torch.Tensor]) -> Any:

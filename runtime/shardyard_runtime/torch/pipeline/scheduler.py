@@ -6,15 +6,15 @@ code needs no locks, and what runs next is decided in one place.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import threading
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
+from shardyard_runtime.comm.torch_mpi import CommunicationTimeout, bound
+from shardyard_runtime.comm.torch_sites import site_of
 from shardyard_runtime.torch.pipeline.randomness import Streams
-
-_BOUND = float(os.environ.get("SHARDYARD_COMM_TIMEOUT", "1800"))
 
 
 class Phase(IntEnum):
@@ -36,6 +36,7 @@ class Task:
         self.value: Any = None
         self.abandoned = False
         self.worker: _Worker | None = None
+        self.awaits: Callable[[], str] = str  # what it waits for, while it is blocked
 
 
 class _Worker:
@@ -45,7 +46,8 @@ class _Worker:
         self._scheduler = scheduler
         self.baton = threading.Semaphore(0)
         self.task: Task | None = None
-        threading.Thread(target=self._loop, name="shardyard-task", daemon=True).start()
+        self.thread = threading.Thread(target=self._loop, name="shardyard-task", daemon=True)
+        self.thread.start()
 
     def _loop(self) -> None:
         self._scheduler.enter_thread()
@@ -68,11 +70,20 @@ class _Worker:
 class Scheduler:
     """Runs tasks by a pick rule: ``interleaved`` takes a ready backward first, ``simple`` a ready forward.
 
-    ``enter_thread`` is called once on each thread that runs tasks: the current GPU is a thread's own.
+    ``enter_thread`` is called once on each thread that runs tasks: the current GPU is a thread's own. The main thread
+    waits inside ``waiting(unmet)``, where ``unmet()`` says whether there still is a reason to.
     """
 
-    def __init__(self, pipeline: str, streams: Streams, enter_thread: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        pipeline: str,
+        streams: Streams,
+        enter_thread: Callable[[], None],
+        waiting: Callable[[Callable[[], bool]], contextlib.AbstractContextManager[None]],
+    ) -> None:
         self._streams = streams
+        self._waiting = waiting
+        self._bound = bound()
         self.enter_thread = enter_thread
         self._backward_first = pipeline != "simple"
         self.current = threading.local()
@@ -109,14 +120,24 @@ class Scheduler:
                 self.error = error
             self._changed.notify()
 
-    def prepare_wait(self) -> Task:
-        """Called by a running task before it sends what will be answered: an answer may come at once."""
+    def prepare_wait(self, awaits: Callable[[], str]) -> Task:
+        """Called by a running task before it sends what will be answered: an answer may come at once.
+
+        ``awaits`` says what it waits for, should that never come.
+        """
         task: Task = self.current.task
         if task.abandoned:
             raise StepAbandoned
+        task.awaits = awaits
         with self._changed:
             self._blocked.add(task)
         return task
+
+    def blocked(self) -> list[str]:
+        """What each blocked task waits for, and the line of the script that it is at."""
+        with self._changed:
+            tasks = sorted(self._blocked, key=lambda task: task.microbatch)
+        return [f"microbatch {task.microbatch}: {task.awaits()}{_site(task)}" for task in tasks]
 
     def wait(self, task: Task) -> Any:
         """Hands the baton back until :meth:`wake`; raises StepAbandoned when the step has failed."""
@@ -149,14 +170,21 @@ class Scheduler:
                     if self.error is not None or ended():
                         return
                     task = self._pick(admit)
-                    # Offering may itself have made parked calls ready.
-                    if task is None and not self._ready and not self._changed.wait(_BOUND):
-                        raise TimeoutError(
-                            f"no call of this step could go on for {_BOUND:.0f} s: {len(self._blocked)} wait for "
-                            "answers of other ranks. Check that every rank calls the same step function; "
-                            "SHARDYARD_COMM_TIMEOUT sets the bound in seconds"
-                        )
+                    if task is None and not self._ready:  # offering may itself have made parked calls ready
+                        self._wait(ended)
             self._hand_over(task)
+
+    def _wait(self, ended: Callable[[], bool]) -> None:
+        def unmet() -> bool:
+            return not self._ready and self.error is None and not ended()
+
+        with self._waiting(unmet):
+            if not self._changed.wait(self._bound):
+                raise CommunicationTimeout(
+                    f"no call of this step could go on for {self._bound:.0f} s; {self.blocked() or 'no call'} "
+                    "waits for other ranks. Check that every rank calls the same step function; "
+                    "SHARDYARD_COMM_TIMEOUT sets the bound in seconds"
+                )
 
     def abandon(self) -> None:
         """Unwinds every call in progress and forgets the rest."""
@@ -189,3 +217,8 @@ class Scheduler:
             task.worker.task = task
         task.worker.baton.release()
         self._returned.acquire()
+
+
+def _site(task: Task) -> str:
+    thread = task.worker.thread.ident if task.worker is not None else None
+    return f", at {site_of(thread)}" if thread is not None else ""

@@ -33,6 +33,7 @@ class Ref:
 class _Waiter:
     missing: set[ValueId]
     action: Callable[[], None]
+    what: str
 
 
 class Store:
@@ -62,16 +63,27 @@ class Store:
             for waiter in ready:
                 waiter.action()
 
-    def when_here(self, microbatch: int, values: Iterable[ValueId], action: Callable[[], None]) -> None:
-        """Does ``action`` once all values are here; never, when the microbatch ends before."""
+    def when_here(
+        self, microbatch: int, values: Iterable[ValueId], action: Callable[[], None], what: str = ""
+    ) -> None:
+        """Does ``action``, in words ``what``, once all values are here; never, when the microbatch ends before."""
         if microbatch in self._closed:
             return
         here = self._values.get(microbatch, {})
         missing = {value for value in values if value not in here}
         if missing:
-            self._waiters.setdefault(microbatch, []).append(_Waiter(missing, action))
+            self._waiters.setdefault(microbatch, []).append(_Waiter(missing, action, what))
         else:
             action()
+
+    def awaiting(self) -> list[str]:
+        """What waits for values, in words."""
+        return [
+            f"microbatch {microbatch}: {len(waiter.missing)} tensors for {waiter.what}"
+            for microbatch, waiters in list(self._waiters.items())
+            for waiter in waiters
+            if waiter.what
+        ]
 
     def closed(self, microbatch: int) -> bool:
         return microbatch in self._closed
