@@ -147,7 +147,8 @@ class MpiTransport:
         """
         if self._error is not None:
             raise self._error
-        self.waits.seen()
+        if threading.get_ident() != self._thread.ident:
+            self.waits.seen()
         structure, tensors = flatten(obj)
         specs = [(tuple(t.shape), t.dtype, t.device.type) for t in tensors]
         linked = [
