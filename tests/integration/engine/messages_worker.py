@@ -88,11 +88,25 @@ def tensors() -> None:
     assert smp.recv_from(0) == "small one after a big one"
 
 
+def crossed() -> None:
+    """Everyone sends to everyone before anyone takes anything, large and small."""
+    others = [r for r in range(smp.size()) if r != smp.rank()]
+    sizes = [1, 300_000, 7, 100_000, 0, 50_000]
+    for size in sizes:
+        for peer in others:
+            smp.send(torch.full((size,), float(smp.rank())), peer)
+    for peer in reversed(others):
+        for size in sizes:
+            assert torch.equal(smp.recv_from(peer), torch.full((size,), float(peer)))
+    print(f"crossed rank={smp.rank()}", flush=True)
+
+
 def main() -> None:
     smp.init({"partitions": 2, "ddp": True})
     for name in KINDS:
         over_group(name)
     tensors()
+    crossed()
     smp.pp_barrier()
     smp.dp_barrier()
     smp.barrier()

@@ -132,7 +132,9 @@ class Network:
 
 ACTIONS = st.lists(
     st.tuples(
-        st.sampled_from("wait wait send arrive look control settle".split()), st.integers(0, 99), st.integers(0, 99)
+        st.sampled_from("wait wait send arrive look control settle".split()),
+        st.integers(0, 99),
+        st.integers(0, 99),
     ),
     min_size=30,
     max_size=80,
