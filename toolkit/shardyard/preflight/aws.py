@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from shardyard.errors import MissingError, ShardyardError
 from shardyard.project.model import Project
-from shardyard.registry.ecr import explained
+from shardyard.registry.aws.boto import explained
 
 # One question may take 2 × 5 s until it is known that nobody answers; the whole preflight has a bound of its own.
 BRIEF = Config(connect_timeout=5, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2})

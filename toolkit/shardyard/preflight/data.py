@@ -10,7 +10,7 @@ from shardyard.errors import RemoteError
 from shardyard.preflight.aws import DENIED, Aws
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
-from shardyard.registry.ecr import explained
+from shardyard.registry.aws.boto import explained
 
 _S3 = "s3://"
 _NOT_FOUND = frozenset({"404", "NoSuchBucket", "NotFound"})

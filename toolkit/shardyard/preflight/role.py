@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from shardyard.preflight.aws import DENIED, Aws
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
-from shardyard.registry.ecr import explained
+from shardyard.registry.aws.boto import explained
 
 _WHERE = "job.role"
 SERVICE = "sagemaker.amazonaws.com"  # some partitions append to it

@@ -20,9 +20,7 @@ class Ecr:
     """One account's registry in one region; without an account, that of the credentials. ``config``: for botocore,
     which then does the asking."""
 
-    def __init__(
-        self, region: str | None, account: str | None = None, config: Config | None = None
-    ) -> None:
+    def __init__(self, region: str | None, account: str | None = None, config: Config | None = None) -> None:
         self._ecr = service("ecr", region, config)
         self.region: str = self._ecr.region
         self._account = account
