@@ -235,7 +235,7 @@ def refusals() -> None:
     with pytest.raises((IndexError, RuntimeError), match="out of bounds") as raised:
         train(model, x, y)
     if smp.pp_rank() == 0:
-        assert "for the operation at" in str(raised.value.__cause__)
+        assert "for the call at" in str(raised.value.__cause__)
         assert "remote_worker.py" in str(raised.value.__cause__)
     equal(straight)
 

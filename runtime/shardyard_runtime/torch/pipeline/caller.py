@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from shardyard_runtime.torch.pipeline import errors, shipping
 from shardyard_runtime.torch.pipeline.context import CallContext
+from shardyard_runtime.torch.pipeline.foresight import (
+    Foresight,
+    gradients_held_against,
+    held_against,
+    surprise,
+)
 from shardyard_runtime.torch.pipeline.messages import (
     Backward,
     BackwardDone,
@@ -28,6 +35,15 @@ from shardyard_runtime.torch.pipeline.values import CallId, Ref, ValueId
 Input = tuple[bool, bool, torch.Size, torch.dtype]  # remote, requires grad, shape, dtype
 
 
+@dataclass
+class _Asked:
+    """A call that was sent: ``task`` waits for the answer, or has gone on from a foreseen one."""
+
+    task: Task
+    call: Call | None = None
+    as_foreseen: Callable[[Any], bool] = bool
+
+
 class Caller:
     """Calls that this rank makes of others."""
 
@@ -39,7 +55,8 @@ class Caller:
         self._lock = parts.lock
         self._post = parts.post
         self._counter = itertools.count()
-        self._waiting: dict[CallId, Task] = {}
+        self._asked: dict[CallId, _Asked] = {}
+        self.foresight = Foresight()
         self._scopes: dict[int, Scope] = {}
         self._wanted: dict[Any, set[int]] = {}
         self.containers: frozenset[str] = frozenset()  # modules with parts on several ranks
@@ -68,19 +85,25 @@ class Caller:
     def clear(self) -> None:
         for microbatch in list(self._scopes):
             self.close(microbatch)
-        self._waiting.clear()
+        self._asked.clear()
 
     @property
     def idle(self) -> bool:
-        return not self._waiting
+        return not self._asked
 
     # -- calls ------------------------------------------------------------------------------------------------
 
     def execute(self, call: Call, tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[bool]]:
-        """Sends the call; of a module waits for its answer, of an operation knows it. Outputs, which need grad."""
+        """Sends the call, and waits for its answer unless it is known. Outputs, and which of them need grad."""
         task: Task = self._scheduler.current.task
         call.identity, call.microbatch = self._next(), task.microbatch
         origin = (call.module, call.context.grad)
+        wanted = frozenset(self._wanted.get(origin, ()))
+        if call.module is not None:
+            task.called = True
+            call.key = self.foresight.key(call.module, call.context, call.structure, tensors)
+        foreseen = self.foresight.outputs(call.key)
+        call.foreseen = foreseen is not None
         # A container may only pass its inputs on: it fetches them itself if it needs them.
         give = call.module not in self.containers
         arguments, awaited = self._carried(tensors, call.owner, task.microbatch, give)
@@ -94,17 +117,25 @@ class Caller:
             arguments,
             [bool(t.requires_grad) for t in tensors],
             awaited,
-            frozenset(self._wanted.get(origin, ())),
+            wanted,
             call.context,
             call.seed,
             call.site,
+            call.module is not None and self.foresight.learns(call.key),
         )
         if call.operation is not None:
             self._post(call.owner, message)
             refs = shipping.outputs_at(call.owner, call.identity, call.specs)
             return [self._made(ref, None, None) for ref in refs], [need for _, _, need in call.specs]
+        if foreseen is not None:
+            self._go_on(call, message, call.identity, lambda a: held_against(foreseen, call.owner, a))
+            call.returned = foreseen.structure
+            refs = shipping.outputs_at(call.owner, call.identity, foreseen.specs)
+            made = [self._made(ref, (origin, i), None, i in wanted) for i, ref in enumerate(refs)]
+            return made, [need for _, _, need in foreseen.specs]
         answer = self._ask(call.owner, message, call.identity, f"module {call.module!r}")
         assert isinstance(answer, Executed)
+        self.foresight.learn(call.key, call.owner, answer)
         call.returned = answer.structure
         call.elsewhere = frozenset(i for i, o in enumerate(answer.outputs) if o.ref.holder != call.owner)
         outputs = [self._made(o.ref, (origin, i), o.tensor) for i, o in enumerate(answer.outputs)]
@@ -115,8 +146,8 @@ class Caller:
     ) -> list[torch.Tensor | None]:
         """Continues backward through a call; gradients of remote inputs stay with the owner."""
         arguments: list[Carried | None] = [None] * len(gradients)
-        # Of an operation it is not known here whether it has run yet.
-        awaited: list[ValueId] = [] if call.operation is None else [(call.identity, 0)]
+        # Of an operation, or a call that was foreseen, it is not known here whether it has run yet.
+        awaited: list[ValueId] = [(call.identity, 0)] if call.operation is not None or call.foreseen else []
         for index, gradient in enumerate(gradients):
             if gradient is not None:
                 # For an output that the owner had from elsewhere it only passes the gradient on.
@@ -128,36 +159,84 @@ class Caller:
         wanted = frozenset(i for i, (remote, need, _, _) in enumerate(inputs) if need and not remote)
         answered = call.module is not None or bool(wanted)
         identity = self._next()
+        # Every gradient stays with the owner: those that there will be have names already.
+        stays = call.foreseen and not wanted
+        key = (call.key, tuple(g is not None for g in gradients), tuple(need for _, need, _, _ in inputs))
+        foreseen = self.foresight.gradients(key) if stays else None
         message = Backward(
             self.step, identity, call.identity, call.microbatch, arguments, awaited, wanted, answered
         )
-        if not answered:
-            self._post(call.owner, message)
+        if not answered or foreseen is not None:
+            if foreseen is None:
+                self._post(call.owner, message)
+                foreseen = tuple(need for _, need, _, _ in inputs)
+            else:
+                self._go_on(
+                    call, message, identity, lambda a: gradients_held_against(foreseen, call.owner, a)
+                )
             return [
-                self._made(Ref(call.owner, (identity, i), tuple(shape), dtype), None, None) if need else None
-                for i, (_, need, shape, dtype) in enumerate(inputs)
+                self._made(Ref(call.owner, (identity, i), tuple(shape), dtype), None, None) if there else None
+                for i, (there, (_, _, shape, dtype)) in enumerate(zip(foreseen, inputs, strict=True))
             ]
         what = f"the backward of module {call.module!r}" if call.module else f"that of {call.operation}"
         answer = self._ask(call.owner, message, identity, what)
         assert isinstance(answer, BackwardDone)
+        if stays:
+            self.foresight.learn_gradients(key, call.owner, answer)
         return [self._made(g, None, None) if isinstance(g, Ref) else g for g in answer.gradients]
 
     def _ask(self, owner: int, message: Any, identity: CallId, what: str) -> Any:
         task = self._scheduler.prepare_wait(lambda: f"rank {owner} to run {what}")
-        self._waiting[identity] = task
+        self._asked[identity] = _Asked(task)
         self._post(owner, message)
         answer = self._scheduler.wait(task)
         if isinstance(answer, Failed):
             raise errors.arrived(answer.error, answer.summary, answer.traceback)
         return answer
 
+    def _go_on(self, call: Call, message: Any, identity: CallId, as_foreseen: Callable[[Any], bool]) -> None:
+        """Sends what will be answered as foreseen. The running task ends only when the answer has come."""
+        task: Task = self._scheduler.current.task
+        with self._lock:
+            task.unanswered += 1
+            self._asked[identity] = _Asked(task, call, as_foreseen)
+        self._post(call.owner, message)
+
+    def settle(self) -> None:
+        """Waits until every call that the running task made has been answered."""
+        task: Task = self._scheduler.current.task
+        with self._lock:
+            if not task.unanswered:
+                return
+            self._scheduler.prepare_wait(lambda: f"the answers of {task.unanswered} calls of modules")
+            task.settling = True
+        self._scheduler.wait(task)
+        task.settling = False
+
     def answered(self, message: Executed | BackwardDone | Failed) -> None:
-        """On the communication thread: wakes who waits; a failure that nobody waits for fails the step."""
-        task = self._waiting.pop(message.call, None)
-        if task is not None:
-            self._scheduler.wake(task, message)
+        """On the communication thread, under the lock: wakes who waits, or holds the answer against the foreseen one."""
+        asked = self._asked.pop(message.call, None)
+        if asked is not None and asked.call is None:
+            self._scheduler.wake(asked.task, message)
         elif isinstance(message, Failed):
-            self._scheduler.fail(errors.arrived(message.error, message.summary, message.traceback))
+            error = errors.arrived(message.error, message.summary, message.traceback)
+            # Of an operation nobody here keeps the task that asked for it.
+            self._scheduler.fail(error) if asked is None else self._scheduler.fail_task(asked.task, error)
+        elif asked is not None:
+            self._as_foreseen(asked, message)
+
+    def _as_foreseen(self, asked: _Asked, message: Executed | BackwardDone) -> None:
+        call, task = asked.call, asked.task
+        assert call is not None
+        if not asked.as_foreseen(message):
+            self._scheduler.fail_task(task, surprise(call))
+            return
+        for output in message.outputs if isinstance(message, Executed) else ():
+            if output.tensor is not None:
+                self._store.put(call.microbatch, output.ref.value, output.tensor)
+        task.unanswered -= 1
+        if task.settling and not task.unanswered:
+            self._scheduler.wake(task, None)
 
     # -- remote tensors ---------------------------------------------------------------------------------------
 
@@ -172,7 +251,8 @@ class Caller:
         )
         with self._lock:
             self._store.when_here(microbatch, [name], lambda: self._scheduler.wake(task, None))
-        self._give(value, self.rank)
+        if not value.coming:
+            self._give(value, self.rank)
         self._scheduler.wait(task)
         tensor = self._store.get(microbatch, name)
         assert tensor is not None
@@ -201,7 +281,7 @@ class Caller:
         """Not under autocast or inference mode, where the outputs' dtypes cannot be told beforehand."""
         return not (torch.is_autocast_enabled(self.device.type) or torch.is_inference_mode_enabled())
 
-    def _made(self, ref: Ref, origin: Any, raw: torch.Tensor | None) -> torch.Tensor:
+    def _made(self, ref: Ref, origin: Any, raw: torch.Tensor | None, coming: bool = False) -> torch.Tensor:
         microbatch = self._scheduler.current.task.microbatch
         if ref.holder == self.rank:
             with self._lock:
@@ -209,7 +289,7 @@ class Caller:
             assert tensor is not None
             return tensor.detach()
         scope = self._scopes.setdefault(microbatch, Scope(microbatch))
-        return RemoteTensor(Value(self, ref, scope, origin, raw))
+        return RemoteTensor(Value(self, ref, scope, origin, raw, coming))
 
     def received(self, ref: Ref, microbatch: int) -> RemoteTensor:
         """A remote tensor for a value that another rank passed to a call here."""

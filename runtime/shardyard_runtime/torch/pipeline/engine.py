@@ -62,6 +62,7 @@ class Engine:
         self._store, self._lock = parts.store, parts.lock
         self._caller = Caller(parts)
         self._owner = Owner(parts, self._caller)
+        self._modules: list[nn.Module] = []
         self._early: list[tuple[int, Any]] = []
         self._running = False
         self._outcome: Ended | Abandoned | None = None
@@ -85,6 +86,7 @@ class Engine:
         """All modules by path, and the partition that owns each: this rank runs its own for the others."""
         mine = self._peers.index(self._transport.rank)
         self._owner.modules = {path: module for path, module in modules.items() if owner[path] == mine}
+        self._modules = list(modules.values())
         self._caller.containers = frozenset(
             path
             for path, module in modules.items()
@@ -117,6 +119,7 @@ class Engine:
                 nonlocal finished
                 self.streams.seed(seed_of(seed, self._step, index, self._replica))
                 results[index] = self._delivered(bodies[index]())
+                self._caller.settle()
                 self._caller.check(index)
                 self._finish(index)
                 finished += 1
@@ -217,6 +220,7 @@ class Engine:
             self._outcome = None
             self._owner.own_error = None
             self._caller.begin(self._step)
+            self._caller.foresight.mode = hash(tuple(module.training for module in self._modules))
             self.ran_backward = False
             self._running = True
             # Before anything that arrives from now on: the order of a rank's messages holds.

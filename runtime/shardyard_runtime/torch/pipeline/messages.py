@@ -19,7 +19,7 @@ class Execute:
 
     It starts when the ``awaited`` values are here. ``wanted`` outputs travel back with the answer. Nobody waits for
     the answer of an operation: its caller knows the outputs' names, shapes and dtypes beforehand. ``seed`` starts the
-    call's random stream, ``site`` is the line that called it.
+    call's random stream, ``site`` is the line that called it; with ``learn`` the answer tells whether it is foreseeable.
     """
 
     step: int
@@ -35,6 +35,7 @@ class Execute:
     context: CallContext
     seed: int = 0
     site: str = ""
+    learn: bool = False
 
 
 @dataclass
@@ -48,10 +49,13 @@ class Output:
 
 @dataclass
 class Executed:
+    """``foreseeable``: the run looked at no values, so an equal call returns equal shapes (foresight.py)."""
+
     step: int
     call: CallId
     structure: bytes
     outputs: list[Output]
+    foreseeable: bool = False
 
 
 @dataclass

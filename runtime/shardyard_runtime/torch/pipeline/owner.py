@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import linecache
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,7 @@ from torch import nn
 from shardyard_runtime.comm.torch_codec import flatten, unflatten
 from shardyard_runtime.torch.pipeline import errors, shipping
 from shardyard_runtime.torch.pipeline.caller import Caller
+from shardyard_runtime.torch.pipeline.foresight import ValuesRead
 from shardyard_runtime.torch.pipeline.intercept import call_here
 from shardyard_runtime.torch.pipeline.messages import (
     Backward,
@@ -127,9 +130,12 @@ class Owner:
     def _run(self, source: int, message: Execute) -> None:
         if self._store.closed(message.microbatch):
             return  # an operation whose result nobody needed
+        watch = ValuesRead() if message.learn else None
         try:
             with message.context.restored(), torch.autograd.set_multithreading_enabled(False):
-                structure, served = self._serve(message)
+                with watch or contextlib.nullcontext():
+                    structure, served = self._serve(message)
+            self._caller.settle()
         except Exception as error:
             self._refuse(source, message.step, message.call, error, message.site)
             return
@@ -137,7 +143,8 @@ class Owner:
             self._served.setdefault(message.microbatch, {})[message.call] = served
         outputs = [self._output(message, index, tensor) for index, tensor in enumerate(served.outputs)]
         if message.module is not None:
-            self._post(source, Executed(message.step, message.call, structure, outputs))
+            alone = watch is not None and not watch.seen and not self._scheduler.current.task.called
+            self._post(source, Executed(message.step, message.call, structure, outputs, alone))
 
     def _serve(self, message: Execute) -> tuple[bytes, _Served]:
         inputs = [self._value(message.microbatch, argument) for argument in message.arguments]
@@ -197,6 +204,7 @@ class Owner:
             incoming = [None if g is None else self._value(microbatch, g) for g in message.gradients]
             with torch.autograd.set_multithreading_enabled(False):
                 gradients = served.backward(incoming)
+            self._caller.settle()
         except Exception as error:
             self._refuse(source, message.step, message.call, error)
             return
@@ -222,6 +230,14 @@ class Owner:
             call,
             errors.portable(error),
             f"{type(error).__name__}: {error}",
-            f"on rank {self._caller.rank}{site and f', for the operation at {site}'}:\n{errors.formatted(error)}",
+            f"on rank {self._caller.rank}{_of(site)}:\n{errors.formatted(error)}",
         )
         self._post(source, failed)
+
+
+def _of(site: str) -> str:
+    """Names the line that called; every rank has the script."""
+    if not site:
+        return ""
+    file, _, line = site.rpartition(":")
+    return f", for the call at {site}: {linecache.getline(file, int(line)).strip()}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,8 @@ class Call:
     """What both halves of a call need; ``identity`` and ``microbatch`` are filled in by the forward.
 
     Of ``module`` and ``operation`` one is given. ``returned`` is the structure of the outputs, ``elsewhere`` the
-    outputs that the owner itself had from another rank.
+    outputs that the owner itself had from another rank. Of a module's call, ``key`` is what it has in common with
+    equal ones; when it was ``foreseen``, nobody waited for it to run.
     """
 
     owner: int
@@ -41,6 +42,8 @@ class Call:
     microbatch: int = -1
     seed: int = 0
     site: str = ""
+    key: Hashable = None
+    foreseen: bool = False
 
 
 class _Node(torch.autograd.Function):
@@ -70,7 +73,7 @@ def call_module(
 ) -> Any:
     """Runs the module at ``path`` on global rank ``owner`` and returns what it returned, as remote tensors."""
     structure, tensors = flatten((args, kwargs))
-    call = Call(owner, path, None, structure, CallContext.capture(), seed=seed)
+    call = Call(owner, path, None, structure, CallContext.capture(), seed=seed, site=_site())
     return _run(caller, call, [settled(t) for t in tensors])
 
 

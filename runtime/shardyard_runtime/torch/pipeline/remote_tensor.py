@@ -80,7 +80,13 @@ class Value:
     """A remote tensor's bytes: where they are, and a copy once they were fetched. Aliases share it."""
 
     def __init__(
-        self, engine: Fetcher, ref: Ref, scope: Scope, origin: Any, raw: torch.Tensor | None = None
+        self,
+        engine: Fetcher,
+        ref: Ref,
+        scope: Scope,
+        origin: Any,
+        raw: torch.Tensor | None = None,
+        coming: bool = False,
     ) -> None:
         self.engine = engine
         self.ref = ref
@@ -90,7 +96,8 @@ class Value:
         self.given: set[int] = set()  # ranks that it was sent to
         self.used = False
         self._raw = raw
-        if raw is not None:
+        self.coming = coming  # the bytes arrive without being asked for
+        if raw is not None or coming:
             scope.inlined.append(self)
 
     @property

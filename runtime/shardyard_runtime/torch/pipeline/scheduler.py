@@ -27,13 +27,20 @@ class StepAbandoned(BaseException):
 
 
 class Task:
-    """A call in progress. ``wait`` is called by the task itself, ``value`` is what wakes it."""
+    """A call in progress. ``wait`` is called by the task itself, ``value`` is what wakes it.
+
+    ``unanswered`` counts the calls that it made and did not wait for, ``called`` tells whether it made any of a module.
+    """
 
     def __init__(self, body: Callable[[], None], microbatch: int, phase: Phase) -> None:
         self.body = body
         self.microbatch = microbatch
         self.phase = phase
         self.value: Any = None
+        self.error: BaseException | None = None
+        self.unanswered = 0
+        self.settling = False
+        self.called = False
         self.abandoned = False
         self.worker: _Worker | None = None
         self.awaits: Callable[[], str] = str  # what it waits for, while it is blocked
@@ -120,6 +127,15 @@ class Scheduler:
                 self.error = error
             self._changed.notify()
 
+    def fail_task(self, task: Task, error: BaseException) -> None:
+        """Raises ``error`` in a task where it waits, or will wait next, each time; any thread may do so."""
+        with self._changed:
+            task.error = task.error or error
+            if task in self._blocked:
+                self._blocked.discard(task)
+                self._ready.append(task)
+                self._changed.notify()
+
     def prepare_wait(self, awaits: Callable[[], str]) -> Task:
         """Called by a running task before it sends what will be answered: an answer may come at once.
 
@@ -130,6 +146,8 @@ class Scheduler:
             raise StepAbandoned
         task.awaits = awaits
         with self._changed:
+            if task.error is not None:
+                raise task.error
             self._blocked.add(task)
         return task
 
@@ -140,7 +158,8 @@ class Scheduler:
         return [f"microbatch {task.microbatch}: {task.awaits()}{_site(task)}" for task in tasks]
 
     def wait(self, task: Task) -> Any:
-        """Hands the baton back until :meth:`wake`; raises StepAbandoned when the step has failed."""
+        """Hands the baton back until :meth:`wake`; raises StepAbandoned when the step has failed, or what
+        :meth:`fail_task` was given."""
         assert task.worker is not None
         saved = self._streams.save()  # random numbers are drawn from a generator of the process
         self._returned.release()
@@ -148,6 +167,8 @@ class Scheduler:
         self._streams.restore(saved)
         if task.abandoned:
             raise StepAbandoned
+        if task.error is not None:
+            raise task.error
         return task.value
 
     def release(self, worker: _Worker, task: Task) -> None:
