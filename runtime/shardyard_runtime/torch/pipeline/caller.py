@@ -160,7 +160,7 @@ class Caller:
         answered = call.module is not None or bool(wanted)
         identity = self._next()
         # Every gradient stays with the owner: those that there will be have names already.
-        stays = call.foreseen and not wanted
+        stays = not wanted and self.foresight.outputs(call.key) is not None
         key = (call.key, tuple(g is not None for g in gradients), tuple(need for _, need, _, _ in inputs))
         foreseen = self.foresight.gradients(key) if stays else None
         message = Backward(

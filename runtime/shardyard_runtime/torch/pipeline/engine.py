@@ -16,6 +16,7 @@ from shardyard_runtime.comm.torch_codec import flatten, unflatten
 from shardyard_runtime.comm.torch_mpi import MpiTransport
 from shardyard_runtime.torch.pipeline import errors
 from shardyard_runtime.torch.pipeline.caller import Caller
+from shardyard_runtime.torch.pipeline.foresight import Foresight
 from shardyard_runtime.torch.pipeline.messages import (
     Abandoned,
     Backward,
@@ -87,6 +88,7 @@ class Engine:
         mine = self._peers.index(self._transport.rank)
         self._owner.modules = {path: module for path, module in modules.items() if owner[path] == mine}
         self._modules = list(modules.values())
+        self._caller.foresight = Foresight()
         self._caller.containers = frozenset(
             path
             for path, module in modules.items()

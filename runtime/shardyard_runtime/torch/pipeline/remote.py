@@ -73,7 +73,7 @@ def call_module(
 ) -> Any:
     """Runs the module at ``path`` on global rank ``owner`` and returns what it returned, as remote tensors."""
     structure, tensors = flatten((args, kwargs))
-    call = Call(owner, path, None, structure, CallContext.capture(), seed=seed, site=_site())
+    call = Call(owner, path, None, structure, CallContext.capture(), seed=seed, site=site(sys._getframe()))
     return _run(caller, call, [settled(t) for t in tensors])
 
 
