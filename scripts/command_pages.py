@@ -50,7 +50,8 @@ class Word:
 
 def pages() -> dict[str, str]:
     """The text of every page by its file's name."""
-    functions = {str(one.name): one.callback for one in commands().registered_commands if one.callback}
+    registered = [(one.name, one.callback) for one in commands().registered_commands if one.callback]
+    functions = {name or one.__name__.replace("_", "-"): one for name, one in registered}
     return {INDEX: index(functions), **{f"{name}.md": page(name, one) for name, one in functions.items()}}
 
 

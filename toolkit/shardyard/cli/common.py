@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from shardyard.cli.completion import build_engines
 from shardyard.project.findings import Finding
 
 ProjectOption = Annotated[
@@ -21,7 +22,12 @@ JsonOption = Annotated[
 ]
 
 EngineOption = Annotated[
-    str | None, typer.Option("--engine", help="docker or direct (no daemon); in place of [image] engine.")
+    str | None,
+    typer.Option(
+        "--engine",
+        help="docker or direct (no daemon); in place of [image] engine.",
+        autocompletion=build_engines,
+    ),
 ]
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Run every step of the Dockerfile, as if for the first time.")

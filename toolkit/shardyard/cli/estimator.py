@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from shardyard.cli.common import JsonOption, ProjectOption, document
+from shardyard.cli.completion import sdks
 
 
 def register(app: typer.Typer) -> None:
     @app.command("estimator")
     def estimator(
         project: ProjectOption = Path("."),
-        sdk: Annotated[str, typer.Option("--sdk", help="v2, v3 or boto3.")] = "v2",
+        sdk: Annotated[str, typer.Option("--sdk", help="v2, v3 or boto3.", autocompletion=sdks)] = "v2",
         image: Annotated[
             str | None, typer.Option("--image", help="An image URI in place of [registry].")
         ] = None,

@@ -11,6 +11,7 @@ import typer
 from shardyard.api.images import BaseImage
 from shardyard.api.images import images as find_images
 from shardyard.cli.common import JsonOption, document, note
+from shardyard.cli.completion import pythons, regions, versions
 
 _COLUMNS = ("framework", "version", "device", "python", "original", "runtime", "image")
 
@@ -30,12 +31,20 @@ def register(app: typer.Typer) -> None:
     def images(
         framework: Annotated[Framework | None, typer.Option("--framework", "-f")] = None,
         version: Annotated[
-            str | None, typer.Option("--version", help="A version, or how it begins: 2, 2.1, 2.1.0.")
+            str | None,
+            typer.Option(
+                "--version", help="A version, or how it begins: 2, 2.1, 2.1.0.", autocompletion=versions
+            ),
         ] = None,
         device: Annotated[Device | None, typer.Option("--device", "-d")] = None,
-        python: Annotated[str | None, typer.Option("--python", help="3.10 or py310.")] = None,
+        python: Annotated[
+            str | None, typer.Option("--python", help="3.10 or py310.", autocompletion=pythons)
+        ] = None,
         region: Annotated[
-            str | None, typer.Option("--region", "-r", help="Show whole URIs, as in this region.")
+            str | None,
+            typer.Option(
+                "--region", "-r", help="Show whole URIs, as in this region.", autocompletion=regions
+            ),
         ] = None,
         as_json: JsonOption = False,
     ) -> None:

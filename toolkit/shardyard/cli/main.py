@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import typer
 
@@ -17,14 +17,14 @@ COMMANDS = (
 )  # fmt: skip
 
 
-def commands(names: Iterable[str] = COMMANDS) -> typer.Typer:
+def commands(names: Sequence[str] = COMMANDS) -> typer.Typer:
     """The command line with these commands. Each lies in a file of its name, read only where it is asked for:
-    an edit of the script should be in the registry before all of them were."""
+    an edit of the script should be in the registry before all of them were. The whole of it completes in a shell."""
     group = typer.Typer(
         name="shardyard",
         help="Builds, ships and runs model-parallel training containers.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=names is COMMANDS,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from shardyard.cli.common import JsonOption, ProjectOption, document, note
+from shardyard.cli.completion import run_engines
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +22,9 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Option("--input", metavar="CHANNEL=PATH", help="May be repeated.")
         ] = None,
         output: Annotated[Path | None, typer.Option("--output", help="For <host>/{model,output}.")] = None,
-        engine: Annotated[str | None, typer.Option("--engine", help="docker or process.")] = None,
+        engine: Annotated[
+            str | None, typer.Option("--engine", help="docker or process.", autocompletion=run_engines)
+        ] = None,
         timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds.")] = None,
         image: Annotated[
             str | None, typer.Option("--image", help="An image in place of the built one.")

@@ -26,10 +26,16 @@ class Bars:
     def show(self, layer: str, status: str, done: int, total: int) -> None:
         """`done` and `total` in bytes."""
         if layer not in self._tasks:
-            self._tasks[layer] = self._progress.add_task("")
+            self._tasks[layer] = self._progress.add_task("", total=total)
         self._progress.update(
             self._tasks[layer], description=f"{layer}: {status}", completed=done, total=total
         )
+
+    def done(self, layer: str) -> None:
+        """Its bar goes: only what is on its way is shown."""
+        task = self._tasks.pop(layer, None)
+        if task is not None:
+            self._progress.remove_task(task)
 
     def stop(self) -> None:
         self._progress.stop()
