@@ -47,12 +47,18 @@ class DirectTools:
 
 
 def install(packages: tuple[str, ...]) -> Repair:
-    """Into the virtual environment that runs; never into the system's Python."""
+    """Into the virtual environment that runs, with its pip, or with uv where it has none; never into the system's
+    Python."""
     if sys.prefix == sys.base_prefix:
         return Repair(
             False, "this Python is no virtual environment of yours, so nothing is installed into it"
         )
-    line = [sys.executable, "-m", "pip", "install", *packages]
+    if find_spec("pip"):
+        line = [sys.executable, "-m", "pip", "install", *packages]
+    elif find_spec("uv"):
+        line = [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable, *packages]
+    else:
+        return Repair(False, "there is neither pip nor uv in this environment")
     done = subprocess.run(line, stdout=sys.stderr, check=False)
     said = " ".join(["pip install", *packages])
     return (
