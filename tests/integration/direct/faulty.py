@@ -164,9 +164,6 @@ class Faulty:
             upstream.close()
 
     def _parts(self, stream: Any, length: float, exchange: Exchange, direction: str) -> Any:
-        limit = length + 1
-        if length > CHUNK and self.cuts and self.cuts[0][0] == direction:
-            limit = self.cuts.pop(0)[1]
         done = 0
         while done < length:
             part = stream.read(int(min(CHUNK, length - done)))
@@ -177,7 +174,8 @@ class Faulty:
                 self.pace(len(part))
             if not part:
                 return
-            if done >= limit:
+            if length > CHUNK and self.cuts and self.cuts[0][0] == direction and done >= self.cuts[0][1]:
+                self.cuts.pop(0)
                 raise ConnectionResetError("cut")
             yield part
 

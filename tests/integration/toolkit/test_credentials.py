@@ -104,6 +104,7 @@ def ended(folder: Path, testbed: tuple[str, ...]) -> dict[str, Outcome]:
         at = project(folder / "projects", engine)
         for words in (
             "check --online", "build-and-push --json", "push", "run --input train=input --hosts 1",
+            "run --engine process --input train=input --hosts 1 --output plain",
             "estimator --sdk v2", "estimator --sdk v3", "estimator --sdk boto3", "launch --wait", "doctor", "plan",
         ):  # fmt: skip
             steps[f"{engine} {words}"] = Step(at, [*line, *words.split()])
@@ -169,7 +170,9 @@ def test_a_secret_of_the_job_is_where_the_project_has_it_and_in_the_code_that_ha
 def test_the_search_looks_into_the_layers(ended: dict[str, Outcome], folder: Path) -> None:
     for engine in ("direct", "docker"):
         inside = [
-            where for where, data in everything(folder / "fetched" / engine, {}) if b"MPI.COMM_WORLD" in data
+            where
+            for where, data in everything(folder / "fetched" / engine, {})
+            if b'"SM_CHANNEL_TRAIN", "x.txt"' in data
         ]
         assert len(inside) == 1, engine  # the code layer
 

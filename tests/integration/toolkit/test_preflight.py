@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.toolkit.conftest import make_project
+from tests.integration.toolkit.conftest import BASE, make_project
 from tests.integration.toolkit.inside import ROOT, SHARDYARD, Outcome, Step, run_inside
 
 CHECK = [SHARDYARD, "check", "--online", "--json"]
 NO_KEYS = ["env", "-u", "AWS_ACCESS_KEY_ID", "-u", "AWS_SECRET_ACCESS_KEY", "HOME=/nonexistent"]
 # What stands in AWS beforehand, made without our own code.
 SETUP = """
-import boto3, json
+import boto3, docker, io, json, tarfile
 trust = lambda service: json.dumps({"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}]})
 iam, s3, ecr = (boto3.client(name) for name in ("iam", "s3", "ecr"))
 iam.create_role(RoleName="trusting", AssumeRolePolicyDocument=trust("sagemaker.amazonaws.com"))
@@ -30,6 +30,9 @@ s3.create_bucket(Bucket="preflight-data")
 s3.put_object(Bucket="preflight-data", Key="train/x", Body=b"x")
 s3.create_bucket(Bucket="preflight-elsewhere", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
 ecr.create_repository(repositoryName="preflight-open")
+tar = io.BytesIO()
+tarfile.open(fileobj=tar, mode="w").close()
+docker.from_env().api.import_image_from_data(tar.getvalue(), repository="preflight-copy", tag="1")
 """
 JOB = """
 role = "ROLE"
@@ -37,7 +40,8 @@ output_path = "s3://OUTPUT/out"
 inputs = { train = "s3://preflight-data/INPUT" }
 """
 FACTS = """
-import boto3, json
+import boto3, docker, json
+docker.from_env().images.remove("preflight-copy:1")
 print(json.dumps([r["repositoryName"] for r in boto3.client("ecr").describe_repositories()["repositories"]]))
 """
 
@@ -76,6 +80,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory, testbed: tuple[str, ...]) ->
         folder / "arm", "arn:aws:iam::999999999999:role/x", "preflight-data", "train",
         **{'device = "cpu"': 'device = "cpu"\nplatform = "linux/arm64"'},
     )  # fmt: skip
+    copy = project(
+        folder / "copy", "trusting", "preflight-data", "train", **{f'"{BASE}"': '"preflight-copy:1"'}
+    )
     steps = {
         "setup": Step(ROOT, [sys.executable, "-c", SETUP]),
         "good": Step(good, CHECK),
@@ -83,6 +90,17 @@ def ended(tmp_path_factory: pytest.TempPathFactory, testbed: tuple[str, ...]) ->
         "bad": Step(bad, CHECK),
         "gone": Step(gone, CHECK),
         "arm": Step(arm, CHECK),
+        "copy": Step(copy, CHECK),
+        "copy, direct": Step(
+            project(
+                folder / "direct",
+                "trusting",
+                "preflight-data",
+                "train",
+                **{f'"{BASE}"': '"preflight-copy:1"\nengine = "direct"'},
+            ),
+            CHECK,
+        ),
         "no keys": Step(good, [*NO_KEYS, *CHECK]),
         "no engine": Step(good, ["env", "DOCKER_HOST=unix:///no/such.sock", *CHECK]),
         "no region": Step(good, ["env", "-u", "AWS_REGION", "-u", "AWS_DEFAULT_REGION", *CHECK]),
@@ -127,6 +145,13 @@ def test_a_base_for_another_platform_and_a_role_of_another_account(ended: dict[s
     assert ended["arm"].code == 4
     assert found == {"base-platform": "image.base", "role-account": "job.role"}
     assert "is made for 'linux/amd64', the project wants 'linux/arm64'" in ended["arm"].out
+
+
+@pytest.mark.testbed
+def test_a_base_that_the_docker_engine_has_need_not_be_pulled(ended: dict[str, Outcome]) -> None:
+    assert ended["copy"].code == 0
+    assert codes(ended["copy"], "note")["base-refused"] == "image.base"
+    assert (ended["copy, direct"].code, codes(ended["copy, direct"])) == (4, {"base-refused": "image.base"})
 
 
 @pytest.mark.testbed

@@ -46,7 +46,9 @@ def test_ship_and_run(tmp_path: Path, testbed: tuple[str, ...]) -> None:
 
     assert (shipped.code, shipped.out) == (0, URI + "\n"), shipped
     document = json.loads(again.out)
-    assert set(document) == {"image_uri", "digest", "size_bytes", "new_layer_bytes", "base", "seconds"}
+    assert set(document) == {
+        "image_uri", "image_uri_by_digest", "digest", "size_bytes", "new_layer_bytes", "base", "seconds",
+    }  # fmt: skip
     assert document["digest"].startswith("sha256:")
     assert document["new_layer_bytes"] < document["size_bytes"] // 100  # the base stays where it is
     assert "refused the password" in wrong.err

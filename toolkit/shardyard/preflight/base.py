@@ -10,6 +10,7 @@ from shardyard.engines.direct.engine import SignIn
 from shardyard.engines.direct.sign_in import sign_in
 from shardyard.errors import ProjectError, RemoteError
 from shardyard.image.base import base_of
+from shardyard.preflight import machine
 from shardyard.preflight.aws import BRIEF, Aws
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
@@ -24,27 +25,33 @@ from shardyard.registry.oci.transport import Http
 BRIEFLY = Patience(attempts=2, longest_wait_s=2.0)
 ANSWER_WITHIN_S = 10.0
 _WHERE = "image.base"
+_NOT_PULLED = ("no-base-image", "base-refused")
 
 
 def base(project: Project, aws: Aws) -> Iterator[Finding]:
-    """Its registry lets us in and has it, for the platform that the project asks for."""
+    """Its registry lets us in and has it, for the platform that the project asks for; or the Docker engine has a copy,
+    which a build then takes."""
     name = base_of(project)
+    found = list(_asked(project, name))
+    if any(one.code in _NOT_PULLED for one in found) and machine.held(project):
+        text = f"{found[0].message}. The Docker engine has a copy, which a build takes"
+        found = [Finding("note", found[0].code, _WHERE, text, "", "remote")]
+    yield from found
+
+
+def _asked(project: Project, name: str) -> Iterator[Finding]:
     reference = parse(name)
     try:
         repository = opened(reference, partial(sign_in, config=BRIEF))
         manifest = repository.manifest(reference.version, project.image.platform)
         if manifest is None:
-            remedy = (
-                "shardyard images lists what there is"
-                if project.image.base is None
-                else "correct [image] base"
-            )
+            remedy = "correct [image] base" if project.image.base else "shardyard images lists what there is"
             text = f"the registry {reference.host!r} has no image {name!r}"
             yield Finding("error", "no-base-image", _WHERE, text, remedy, "remote")
             return
         yield from _platform(project, repository, manifest, name)
     except RegistryError as error:
-        remedy = ""
+        remedy = "is there a way to it from here? A proxy goes into HTTPS_PROXY"
         if error.status in (401, 403):
             remedy = "its repository's policy, or yours, must allow ecr:BatchGetImage and ecr:GetDownloadUrlForLayer"
         yield Finding("error", "base-refused", _WHERE, error.message, remedy, "remote")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shardyard.errors import MissingError
+from shardyard.image.base import base_of
 from shardyard.preflight.aws import Aws
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
@@ -25,13 +26,9 @@ def engine(project: Project, aws: Aws) -> Iterator[Finding]:
         yield from room(Path(tempfile.gettempdir()), OWN_GIB, "set TMPDIR to a larger disk")
         return
     from shardyard.engines.connect import BROKEN, connect
-    from shardyard.engines.docker import DockerEngine
-    from shardyard.image.base import base_of
 
     try:
-        client = connect(timeout=10)
-        held = DockerEngine(client).find(base_of(project)) is not None
-        root = Path(str(client.info().get("DockerRootDir", "")))
+        root = Path(str(connect(timeout=10).info().get("DockerRootDir", "")))
     except MissingError as error:
         first, _, rest = error.message.partition("\n")
         yield Finding("error", "no-engine", "image.engine", first, rest.partition("\n")[0], "machine")
@@ -41,8 +38,21 @@ def engine(project: Project, aws: Aws) -> Iterator[Finding]:
         yield Finding("error", "no-engine", "image.engine", text, "shardyard doctor", "machine")
         return
     if root.is_dir():  # an engine elsewhere has its disk elsewhere
-        needed = OWN_GIB if held else BASE_GIB[project.image.device]
+        needed = OWN_GIB if held(project) else BASE_GIB[project.image.device]
         yield from room(root, needed, "docker system prune, or give the engine a larger disk")
+
+
+def held(project: Project) -> bool:
+    """Whether the Docker engine that would build has a copy of the base."""
+    if project.image.engine == "direct":
+        return False
+    from shardyard.engines.connect import BROKEN, connect
+    from shardyard.engines.docker import DockerEngine
+
+    try:
+        return DockerEngine(connect(timeout=10)).find(base_of(project)) is not None
+    except (MissingError, *BROKEN):
+        return False  # the look at the engine says so
 
 
 def room(folder: Path, needed: int, remedy: str) -> Iterator[Finding]:
