@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shardyard.cli.main import COMMANDS
+from shardyard.cli.main import COMMANDS, main
 
 SHARDYARD = Path(sys.executable).with_name("shardyard")
 # Arguments, exit code and a key of the document, of commands that run anywhere.
@@ -47,8 +47,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_it(command: str, tmp_path: Path) -> None:
-    assert re.search(r"^\s+--json\s", run(tmp_path, command, "--help").stdout, re.MULTILINE)
+def test_every_command_has_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert re.search(r"^\s+--json\s", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", ANYWHERE)
@@ -68,7 +69,10 @@ def test_doctors_document_is_its_reports(folder: Path) -> None:
 @pytest.mark.parametrize(
     "command", [one for one in COMMANDS if one not in ("init", "images", "check", "doctor")]
 )
-def test_a_command_that_fails_prints_no_document(command: str, tmp_path: Path) -> None:
-    done = run(tmp_path, command, "--json")  # there is no project
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "shardyard init" in done.stderr
+def test_a_command_that_fails_prints_no_document(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--json", "--project", str(tmp_path)]) == 2  # there is none
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "shardyard init" in said.err
