@@ -13,7 +13,8 @@ import pytest
 from shardyard.cli.main import main
 from shardyard.engines.direct import engine
 from shardyard.registry.oci.retry import Patience
-from tests.integration.direct.faulty import FakeEcr, Faulty
+from tests.integration.direct.fake_ecr import FakeEcr
+from tests.integration.direct.faulty import Faulty
 from tests.integration.direct.registries import Registry, push_base, repository
 
 TOML = """

@@ -6,7 +6,6 @@ run at once, since an engine that tries again waits for seconds in between. Prin
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import json
 import os
@@ -16,26 +15,22 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import docker
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from shardyard.errors import ShardyardError
 from shardyard.registry.oci.blobs import Blobs
-from tests.integration.direct.faulty import Exchange, FakeEcr, Faulty
-from tests.integration.direct.registries import Registry, push_base, repository
+from tests.integration.direct.fake_ecr import FakeEcr
+from tests.integration.direct.faulty import Faulty
+from tests.integration.direct.registries import Registry, repository
+from tests.integration.toolkit.host_names import await_names, certificate, known
 from tests.integration.toolkit.inside import SHARDYARD
+from tests.integration.toolkit.registry_faults import FAULTS, LARGE
 
 GIVE_UP_S = 240
-LARGE = 3 << 20  # beyond several chunks, so that it can be cut in the middle
 TOML = """
 [image]
 name = "{name}"
@@ -47,7 +42,6 @@ runtime = "image"
 region = "us-east-1"
 account = "{account}"
 """
-Plant = Callable[["World"], None]
 
 
 class World:
@@ -99,164 +93,6 @@ def host(number: int) -> str:
 
 def address(number: int) -> str:
     return f"127.0.1.{number + 1}"
-
-
-def upload_answered(status: int) -> Plant:
-    """One upload is answered with this status in the registry's place."""
-
-    def plant(world: World) -> None:
-        left = [None]
-
-        def before(exchange: Exchange) -> bool:
-            if not exchange.is_upload() or not left:
-                return False
-            left.pop()
-            return world.proxy.answer(exchange, status, {}, b"not now")
-
-        world.proxy.before = before
-
-    return plant
-
-
-def created_on_patch(world: World) -> None:
-    def after(exchange: Exchange) -> bool:
-        if exchange.method == "PATCH":
-            exchange.status = 201
-        return False
-
-    world.proxy.after = after
-
-
-def expired(world: World) -> None:
-    """From the first bytes of a layer on, the password is no longer good."""
-
-    def before(exchange: Exchange) -> bool:
-        if exchange.method == "PATCH":
-            world.proxy.password = "another"
-            return world.proxy.answer(exchange, 401, {"Www-Authenticate": 'Basic realm="x"'}, b"expired")
-        return False
-
-    world.proxy.before = before
-
-
-def cut(world: World) -> None:
-    world.proxy.cuts = [("up", LARGE // 2)]
-
-
-def slow(world: World) -> None:
-    world.proxy.pace = lambda size: time.sleep(size / (2 << 20))
-
-
-def other_digest(world: World) -> None:
-    """The registry names another digest for what lies under the tag."""
-
-    def after(exchange: Exchange) -> bool:
-        if exchange.method == "HEAD" and "/manifests/" in exchange.path:
-            exchange.headers["Docker-Content-Digest"] = "sha256:" + "0" * 64
-        return False
-
-    world.proxy.after = after
-
-
-def no_mount(world: World) -> None:
-    """The engine asks to mount layers that it has pushed elsewhere."""
-
-    def before(exchange: Exchange) -> bool:
-        return "mount=" in exchange.path and world.proxy.answer(exchange, 405, {}, b"no")
-
-    world.proxy.before = before
-
-
-def immutable(world: World) -> None:
-    """What ECR's registry says to a tag that exists, and may not move."""
-    said = {"code": "TAG_INVALID", "message": "The image tag 'latest' already exists in the 'x' repository and "
-            "cannot be overwritten because the repository is immutable."}  # fmt: skip
-
-    def before(exchange: Exchange) -> bool:
-        if exchange.method == "PUT" and "/manifests/" in exchange.path:
-            kind = {"Content-Type": "application/json"}
-            return world.proxy.answer(exchange, 400, kind, json.dumps({"errors": [said]}).encode())
-        return False
-
-    world.proxy.before = before
-
-
-def damaged(world: World) -> None:
-    """The base's layers come with wrong bytes."""
-    push_base(world.proxy.upstream, f"{world.name}-base")
-    world.stand_on(f"{world.host}/{world.name}-base:1")
-
-    def before(exchange: Exchange) -> bool:
-        if exchange.is_blob():
-            size = len(repository(world.proxy.upstream, f"{world.name}-base").manifest("1").raw)  # type: ignore[union-attr]
-            return world.proxy.answer(exchange, 200, {}, bytes(size))
-        return False
-
-    world.proxy.before = before
-
-
-FAULTS: dict[str, Plant] = {
-    "201-on-patch": created_on_patch,
-    "no-mount": no_mount,
-    "expired": expired,
-    "429": upload_answered(429),
-    "500": upload_answered(500),
-    "cut": cut,
-    "digest": other_digest,
-    "slow": slow,
-    "immutable": immutable,
-    "damaged": damaged,
-}
-
-
-def certificate(names: list[str], folder: Path) -> ssl.SSLContext:
-    """A certificate that signs itself: cert.pem and key.pem."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.timezone.utc)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "faulty registries")])
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return tls
-
-
-@contextmanager
-def known(hosts: dict[str, str], cert: Path) -> Iterator[None]:
-    """Host names and certificates, in the testbed's own files."""
-    assert os.environ["SHARDYARD_TESTBED"], "only inside the testbed: /etc/hosts is this machine's elsewhere"
-    file = Path("/etc/hosts")
-    before = file.read_text()
-    file.write_text(before + "".join(f"{where} {name}\n" for name, where in hosts.items()))
-    for name in hosts:
-        folder = Path("/etc/docker/certs.d") / name
-        folder.mkdir()
-        (folder / "ca.crt").write_bytes(cert.read_bytes())
-    try:
-        yield
-    finally:
-        file.write_text(before)
-
-
-def await_names(client: docker.DockerClient, name: str) -> None:
-    """The engine reads /etc/hosts anew after some seconds only."""
-    give_up = time.monotonic() + 20
-    while time.monotonic() < give_up:
-        try:
-            client.api.pull(f"{name}/nothing", tag="here")
-        except docker.errors.APIError as error:
-            if "lookup" not in str(error):
-                return
-        time.sleep(0.2)
-    raise RuntimeError(f"the engine does not find {name}")
 
 
 def import_base(client: docker.DockerClient, reference: str, seed: int) -> None:

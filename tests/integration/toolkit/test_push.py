@@ -62,6 +62,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory, testbed: tuple[str, ...]) ->
     steps["settings"] = Step(
         project(folder / "again", "push-late", SETTINGS), [SHARDYARD, "build-and-push", "--engine", "direct"]
     )
+    for words in ("build", "push"):
+        steps[words] = Step(folder / "push-late", [SHARDYARD, words, "--engine", "direct", "--json"])
     across = project(folder, "push-across", account=OTHER)
     steps["across"] = Step(across, [*LINE, "build-and-push", "--engine", "direct", "--json"])
     steps["facts"] = Step(ROOT, [sys.executable, "-c", FACTS])
@@ -109,6 +111,13 @@ def test_a_repository_that_is_there_is_not_changed_and_that_is_said(ended: dict[
     )
     assert "put-image-tag-mutability --repository-name push-late" in ended["settings"].err
     assert "note:" not in ended["late"].err
+
+
+def test_build_and_push_apart_have_a_document_each(ended: dict[str, Outcome]) -> None:
+    built, pushed = json.loads(ended["build"].out), json.loads(ended["push"].out)
+    assert built["reference"] == "push-late:latest"
+    assert pushed["image_uri"] == f"{OWN}.dkr.ecr.us-east-1.amazonaws.com/push-late:latest"
+    assert pushed["digest"] in built["digests"]
 
 
 def test_a_push_into_another_account(ended: dict[str, Outcome], facts: dict) -> None:

@@ -57,7 +57,11 @@ class Ecr:
         """Makes a repository that is missing; what another made meanwhile is as good."""
         doing = f"make the ECR repository {name!r} in account {self.account!r}"
         asked = {"registryId": self.account, "repositoryName": name, **arguments}
-        made = self._ecr.call(doing, "CreateRepository", asked, "RepositoryAlreadyExistsException")
+        try:
+            made = self._ecr.call(doing, "CreateRepository", asked, "RepositoryAlreadyExistsException")
+        except RemoteError as error:  # always so in another's account
+            line = f"aws ecr create-repository --region {self.region} --repository-name {name}"
+            raise RemoteError(f"{error.message}. Who may make it types: {line}") from error
         if made is not None:
             return Settings.of(made["repository"])
         return self.repository(name) or Settings(scan_on_push=False, immutable=False)
