@@ -172,7 +172,7 @@ def test_the_search_looks_into_the_layers(ended: dict[str, Outcome], folder: Pat
         inside = [
             where
             for where, data in everything(folder / "fetched" / engine, {})
-            if b'"SM_CHANNEL_TRAIN", "x.txt"' in data
+            if b'"SM_CHANNEL_TRAIN"], "x.txt"' in data
         ]
         assert len(inside) == 1, engine  # the code layer
 
