@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from shardyard.engines.base import Engine, LocalImage
@@ -29,12 +30,15 @@ def build(
         return build_with(engine_for(loaded, progress), loaded, no_cache)
 
 
-def build_with(engine: Engine, project: Project, no_cache: bool = False) -> LocalImage:
-    """The build itself, on an engine that is there."""
+def build_with(
+    engine: Engine, project: Project, no_cache: bool = False, packed: Callable[[], None] = lambda: None
+) -> LocalImage:
+    """The build itself, on an engine that is there; calls `packed` when the files of the project are read."""
     fetch_base(engine, base_of(project), project.image.platform)
     with tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
         context.write(project, spool)  # type: ignore[arg-type]
         spool.seek(0)
+        packed()
         return engine.build(spool, project.local_tag, project.image.platform, no_cache)  # type: ignore[arg-type]
 
 

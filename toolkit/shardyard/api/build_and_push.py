@@ -7,14 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from shardyard.api.beside import Beside
 from shardyard.api.build import build_with
-from shardyard.api.push import open_target, push_with
+from shardyard.api.push import Opened, SignedIn, open_target, push_with, sign_in
 from shardyard.engines.choice import Reaching, engine_for
 from shardyard.engines.progress import ConsoleProgress
 from shardyard.image.base import base_of
 from shardyard.image.render import render
 from shardyard.plan.findings import refuse
 from shardyard.project.load import load
+from shardyard.project.model import Project
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,15 @@ def build_and_push(
     """Builds, pushes, verifies. Progress goes to standard error."""
     started = time.monotonic()
     loaded = load(project, {"registry.tag": tag, "image.engine": engine})
+    signing_in = Beside(lambda: sign_in(loaded))
     refuse(loaded)
     with ConsoleProgress() as progress:
         chosen = engine_for(loaded, progress)
-        opened = None
         if isinstance(chosen, Reaching):
-            chosen.refuse(render(loaded))
-            opened = open_target(chosen, loaded)
-            chosen.stage(base_of(loaded), opened.target.uri, opened.credentials, loaded.image.platform)
-        build_with(chosen, loaded, no_cache)
+            opened = _built_at_target(chosen, loaded, no_cache, signing_in)
+        else:
+            build_with(chosen, loaded, no_cache)
+            opened = open_target(chosen, loaded, signing_in.result())
         done = push_with(chosen, loaded, progress, opened)
     return Shipped(
         image_uri=done.image_uri,
@@ -59,3 +61,19 @@ def build_and_push(
         base=base_of(loaded),
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+def _built_at_target(
+    engine: Reaching, project: Project, no_cache: bool, signing_in: Beside[SignedIn]
+) -> Opened:
+    """Looks at the target while the files of the project are read, and brings the base there before they are
+    built upon it."""
+    engine.refuse(render(project))
+    opening = Beside(lambda: open_target(engine, project, signing_in.result()))
+
+    def stage() -> None:
+        opened = opening.result()
+        engine.stage(base_of(project), opened.target.uri, opened.credentials, project.image.platform)
+
+    build_with(engine, project, no_cache, stage)
+    return opening.result()

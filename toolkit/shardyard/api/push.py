@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from shardyard.api.beside import Beside
 from shardyard.engines.base import Credentials, Engine, Listener
 from shardyard.engines.choice import Reaching, engine_for
 from shardyard.engines.progress import ConsoleProgress
@@ -48,15 +48,28 @@ class Opened:
     credentials: Credentials
     target: Target
     reader: Reader
-    settings: Future[Settings | None]
+    settings: Beside[Settings | None]
 
 
-def open_target(engine: Engine, project: Project) -> Opened:
+@dataclass(frozen=True)
+class SignedIn:
+    """To the registry that a project is pushed to."""
+
+    ecr: Ecr
+    credentials: Credentials
+
+
+def sign_in(project: Project) -> SignedIn:
+    ecr = Ecr(project.registry.region, project.registry.account)
+    return SignedIn(ecr, ecr.sign_in())
+
+
+def open_target(engine: Engine, project: Project, signed_in: SignedIn | None = None) -> Opened:
     """Signs in, and makes sure of the repository: known before anything is sent."""
     registry = project.registry
     repository = registry.repository or project.image.name
-    ecr = Ecr(registry.region, registry.account)
-    credentials = ecr.sign_in()
+    signed_in = signed_in or sign_in(project)
+    ecr, credentials = signed_in.ecr, signed_in.credentials
     target = Target(credentials.host, repository, registry.tag)
     reader = (
         engine.reader(target.uri, credentials, ecr.sign_in)
@@ -64,10 +77,8 @@ def open_target(engine: Engine, project: Project) -> Opened:
         else RegistryReader(credentials)
     )
     reader.sign_in()
-    beside = ThreadPoolExecutor(1)  # where the repository is there, a build need not wait for the answer
-    settings = beside.submit(_settings, ecr, repository, registry, reader.exists)
-    beside.shutdown(wait=not reader.exists)
-    if not reader.exists:
+    settings = Beside(lambda: _settings(ecr, repository, registry, reader.exists))
+    if not reader.exists:  # where the repository is there, a build need not wait for the answer
         settings.result()
     return Opened(ecr, credentials, target, reader, settings)
 

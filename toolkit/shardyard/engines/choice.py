@@ -15,7 +15,7 @@ Renew = Callable[[], Credentials]
 
 
 @runtime_checkable
-class Reaching(Protocol):
+class Reaching(Engine, Protocol):
     """An engine that reaches registries itself, and may begin before there is an image."""
 
     def refuse(self, dockerfile: str) -> None: ...

@@ -2,44 +2,46 @@
 
 from __future__ import annotations
 
-from functools import cache
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import json
+from collections.abc import Mapping
+from typing import Any
 
 from shardyard.image.base import base_of
+from shardyard.image.kept import kept
 from shardyard.paths import data_dir
 from shardyard.project.model import Project
+
+FOLDER = data_dir("templates") / "image"
 
 
 def render(project: Project) -> str:
     """The Dockerfile's text. Raises ProjectError where the base image cannot be told."""
     image = project.image
-    template = _environment().get_template(f"{image.framework}.Dockerfile.j2")
-    return template.render(
-        base=base_of(project),
-        apt=sorted(set(image.apt)),
-        requirements=image.requirements is not None,
-        wheelhouse=image.wheelhouse is not None,
-        ca_bundle=image.ca_bundle is not None,
-        run=image.run,
-        bundled=image.runtime == "bundled",
-        program=image.entry_point,
-        env=sorted(image.env.items()),
-    )
+    variables = {
+        "base": base_of(project),
+        "apt": sorted(set(image.apt)),
+        "requirements": image.requirements is not None,
+        "wheelhouse": image.wheelhouse is not None,
+        "ca_bundle": image.ca_bundle is not None,
+        "run": image.run,
+        "bundled": image.runtime == "bundled",
+        "program": image.entry_point,
+        "env": sorted(image.env.items()),
+    }
+    return _filled(image.framework, variables)
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(data_dir("templates") / "image"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    environment.filters["quoted"] = quoted
-    return environment
+def _filled(framework: str, variables: Mapping[str, Any]) -> str:
+    """From the templates and the variables alone, so it need not be done twice: an edit of the script changes
+    neither, and Jinja takes 40 ms to be imported and to read a template."""
+
+    def make() -> str:
+        from shardyard.image.templates import fill
+
+        return fill(framework, variables)
+
+    texts = [(one.name, one.read_text(encoding="utf-8")) for one in sorted(FOLDER.glob("*.j2"))]
+    return kept("dockerfiles", json.dumps([framework, variables, texts]).encode(), make)
 
 
 def quoted(value: str) -> str:
