@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from shardyard.engines.direct import layers
 from shardyard.engines.direct.layer_tar import Entry, from_folder, from_tar, write
+from shardyard.engines.direct.settled import settled
 from shardyard.engines.direct.store import Store
 from shardyard.errors import ProjectError
 from shardyard.image import code_tar
+from shardyard.image.tarball import header
 from shardyard.project.load import load
 from shardyard.registry.oci.manifests import digest_of
 
@@ -117,7 +119,36 @@ def test_the_code_archive_passes_through_unchanged(files: dict[str, bytes]) -> N
         blob = store.get(layer.digest)
         assert (digest_of(blob), len(blob)) == (layer.digest, layer.size)
         assert gzip.decompress(blob) == out.getvalue()
-        assert layers.make(from_tar(io.BytesIO(out.getvalue())), store) == layer
+        assert settled(io.BytesIO(out.getvalue())) == all(name.isascii() for name in files)
+        assert layers.unpacked(out, store) == layer
+        assert layers.unpacked(out, Store(root / "other")) == layer
+
+
+PIECES = st.sampled_from(["a", "b", "a.b", ".wh.a", "..", "ä"])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.lists(PIECES, min_size=1, max_size=3), st.sampled_from("05")), max_size=6),
+    st.integers(0, 6000),
+    st.binary(min_size=1, max_size=2),
+)
+def test_what_passes_as_settled_is_what_would_be_written(
+    listed: list[tuple[list[str], str]], place: int, dirt: bytes
+) -> None:
+    """Whatever the order, parents left out, unsafe names, damaged bytes."""
+    out = io.BytesIO()
+    for parts, kind in listed:
+        name = "/".join(parts) + ("/" if kind == "5" else "")
+        out.write(header(name, 0o755, kind.encode(), 3 if kind == "0" else 0))
+        out.write(b"abc".ljust(512, b"\0") if kind == "0" else b"")
+    out.write(bytes(1024))
+    clean = out.getvalue()
+    for data in (clean, clean[:place] + dirt + clean[place + len(dirt) :]):
+        if settled(io.BytesIO(data)):
+            again = io.BytesIO()
+            write(from_tar(io.BytesIO(data)), again)
+            assert again.getvalue() == data
 
 
 def test_a_folder_gives_the_same_layer_whatever_its_times(tmp_path: Path) -> None:

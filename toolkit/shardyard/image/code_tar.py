@@ -29,17 +29,17 @@ def write(project: Project, out: BinaryIO) -> None:
         raise ProjectError("no code to pack", [finding])
     writer = Writer(out)
     writer.directory(CODE_DIR)
-    for path in entries(project):
-        name = f"{CODE_DIR}/{path.relative_to(root).as_posix()}"
-        mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode) and _stays_inside(path, root):
-            writer.link(name, os.readlink(path))
-        elif path.is_dir():
-            writer.directory(name)
-        elif path.is_file():
-            writer.file(name, path)
-        elif stat.S_ISLNK(mode):
-            writer.link(name, os.readlink(path))
+    for name, path in entries(project):
+        inside = f"{CODE_DIR}/{name}"
+        mode = os.lstat(path).st_mode
+        if stat.S_ISREG(mode):
+            writer.file(inside, path)
+        elif stat.S_ISDIR(mode):
+            writer.directory(inside)
+        elif stat.S_ISLNK(mode) and (not os.path.exists(path) or _stays_inside(Path(path), root)):
+            writer.link(inside, os.readlink(path))
+        elif os.path.isfile(path):
+            writer.file(inside, path)
     writer.end()
 
 
@@ -51,27 +51,34 @@ def diff_id(project: Project) -> str:
         return "sha256:" + hashlib.sha256(file.read()).hexdigest()
 
 
-def entries(project: Project) -> Iterator[Path]:
-    """Every path that goes in, in the order of the archive: sorted, a folder before what it holds."""
+def entries(project: Project) -> Iterator[tuple[str, str]]:
+    """Every path that goes in, below the root and on this machine, in the order of the archive: sorted, a folder
+    before what it holds."""
     root = project.source_dir
-    ignore = Ignore.of(root, _own_files(project))
-    yield from _walk(root, root, ignore)
+    yield from _walk(str(root), "", root, Ignore.of(root, _own_files(project)))
 
 
-def _walk(folder: Path, root: Path, ignore: Ignore) -> Iterator[Path]:
-    for path in sorted(folder.iterdir(), key=lambda one: os.fsencode(one.name)):
-        ignored = ignore(path.relative_to(root).as_posix())
-        real_folder = path.is_dir() and not path.is_symlink()
-        if path.is_symlink() and path.is_dir() and not ignored and not _stays_inside(path, root):
-            text = f"{path.relative_to(root)} links to a folder outside of the source folder"
+def _walk(folder: str, above: str, root: Path, ignore: Ignore) -> Iterator[tuple[str, str]]:
+    with os.scandir(folder) as found:
+        listed = sorted(found, key=lambda one: os.fsencode(one.name))
+    for one in listed:
+        name = above + one.name
+        ignored = ignore(name)
+        if (
+            one.is_symlink()
+            and os.path.isdir(one.path)
+            and not ignored
+            and not _stays_inside(Path(one.path), root)
+        ):
+            text = f"{name} links to a folder outside of the source folder"
             finding = Finding(
                 "error", "link-outside", "image.source_dir", text, "copy the folder, or ignore it"
             )
             raise ProjectError("the code cannot be packed", [finding])
         if not ignored:
-            yield path
-        if real_folder and (not ignored or ignore.may_keep):
-            yield from _walk(path, root, ignore)
+            yield name, one.path
+        if one.is_dir(follow_symlinks=False) and (not ignored or ignore.may_keep):
+            yield from _walk(one.path, f"{name}/", root, ignore)
 
 
 def _stays_inside(link: Path, root: Path) -> bool:

@@ -35,13 +35,13 @@ def _filled(framework: str, variables: Mapping[str, Any]) -> str:
     """From the templates and the variables alone, so it need not be done twice: an edit of the script changes
     neither, and Jinja takes 40 ms to be imported and to read a template."""
 
-    def make() -> str:
+    def make() -> bytes:
         from shardyard.image.templates import fill
 
-        return fill(framework, variables)
+        return fill(framework, variables).encode()
 
     texts = [(one.name, one.read_text(encoding="utf-8")) for one in sorted(FOLDER.glob("*.j2"))]
-    return kept("dockerfiles", json.dumps([framework, variables, texts]).encode(), make)
+    return kept("dockerfiles", json.dumps([framework, variables, texts]).encode(), make).decode()
 
 
 def quoted(value: str) -> str:

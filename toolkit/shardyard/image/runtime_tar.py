@@ -6,11 +6,14 @@ an installed runtime give the same bytes.
 
 from __future__ import annotations
 
-from functools import cache
+import io
+import json
+import os
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from shardyard.errors import MissingError
+from shardyard.image.kept import kept
 from shardyard.image.tarball import Writer
 from shardyard.paths import runtime_source
 from shardyard.project.model import Project
@@ -27,21 +30,36 @@ sys.exit(main())
 """
 
 
-@cache
-def files() -> dict[str, bytes]:
-    """Path below /opt/shardyard to content, of a checkout's runtime or of the one that is installed."""
-    source = runtime_source()
-    return _installed() if source is None else _checked_out(source)
-
-
 def write(project: Project, out: BinaryIO) -> None:
     """An archive of the runtime; ``smdistributed`` is left out where the image's own is to be used."""
+    source = runtime_source()
+    state = _recorded() if source is None else _seen(source)
+    runtime = project.image.runtime
+    known = json.dumps([_TRAIN.decode(), runtime, state]).encode()
+    out.write(kept("runtimes", known, lambda: _packed(source, whole=runtime == "bundled")))
+
+
+def _packed(source: Path | None, whole: bool) -> bytes:
+    """Of a checkout's runtime, or of the one that is installed."""
+    files = _installed() if source is None else _checked_out(source)
+    out = io.BytesIO()
     writer = Writer(out)
     writer.data(f"{HOME}/bin/train", _TRAIN, executable=True)
-    for name, content in sorted(files().items()):
-        if project.image.runtime == "bundled" or not name.startswith("lib/smdistributed/"):
+    for name, content in sorted(files.items()):
+        if whole or not name.startswith("lib/smdistributed/"):
             writer.data(f"{HOME}/{name}", content)
     writer.end()
+    return out.getvalue()
+
+
+def _seen(source: Path) -> list[tuple[str, int, int]]:
+    """Which files there are in a checkout, how long, and when they were changed: other bytes, another list."""
+    found = [(str(source / "LICENSE"), os.stat(source / "LICENSE"))]
+    for package in _PACKAGES:
+        for folder, _, names in os.walk(source / package):
+            places = [f"{folder}/{name}" for name in names if not name.endswith(".pyc")]
+            found += [(place, os.stat(place)) for place in places]
+    return sorted((place, facts.st_size, facts.st_mtime_ns) for place, facts in found)
 
 
 def _checked_out(source: Path) -> dict[str, bytes]:
@@ -51,6 +69,16 @@ def _checked_out(source: Path) -> dict[str, bytes]:
             if path.is_file() and path.suffix != ".pyc":
                 found[f"lib/{path.relative_to(source).as_posix()}"] = path.read_bytes()
     return found
+
+
+def _recorded() -> str:
+    """What the installer wrote down: the digest of every file."""
+    from importlib import metadata
+
+    try:
+        return metadata.distribution("shardyard-runtime").read_text("RECORD") or ""
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _installed() -> dict[str, bytes]:

@@ -7,14 +7,22 @@ unpacking such an archive and reading it back has the archive's own digest.
 
 from __future__ import annotations
 
+import os
 import shutil
+import struct
 import tarfile
 from pathlib import Path, PurePosixPath
+from posixpath import dirname
 from typing import BinaryIO
 
 _BLOCK = 512
 _KINDS = {b"0": 0o100000, b"5": 0o040000, b"2": 0o120000}
 _LARGEST = 8**11 - 1
+_AT_ONCE = 1 << 20
+DIRECTORY_MODE, LINK_MODE = 0o755, 0o777
+# name, mode, user, group, size, time, sum, kind, target, magic, names of user and group, device, prefix
+_USTAR = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
+_ZERO = b"0" * 7
 
 
 class Writer:
@@ -26,66 +34,57 @@ class Writer:
 
     def directory(self, name: str) -> None:
         """Lists the directory and its parents."""
-        if name + "/" in self._listed:
+        if name in ("", ".") or name + "/" in self._listed:
             return
         for parent in [*reversed(PurePosixPath(name).parents), PurePosixPath(name)]:
             text = f"{parent}/"
             if str(parent) != "." and text not in self._listed:
                 self._listed.add(text)
-                self._out.write(_header(text, 0o755, b"5", 0, ""))
+                self._out.write(header(text, DIRECTORY_MODE, b"5", 0))
 
     def data(self, name: str, content: bytes, *, executable: bool = False) -> None:
-        self.directory(str(PurePosixPath(name).parent))
-        self._out.write(_header(name, 0o755 if executable else 0o644, b"0", len(content), ""))
+        self.directory(dirname(name))
+        self._out.write(header(name, file_mode(executable), b"0", len(content)))
         self._out.write(content + bytes(-len(content) % _BLOCK))
 
-    def file(self, name: str, source: Path) -> None:
+    def file(self, name: str, source: str | Path) -> None:
         """A file of this machine; executable when its owner may execute it."""
-        with source.open("rb") as stream:
-            self.stream(name, stream, source.stat().st_size, executable=bool(source.stat().st_mode & 0o100))
+        with open(source, "rb") as stream:
+            facts = os.fstat(stream.fileno())
+            self.stream(name, stream, facts.st_size, executable=bool(facts.st_mode & 0o100))
 
     def stream(self, name: str, stream: BinaryIO, size: int, *, executable: bool = False) -> None:
-        self.directory(str(PurePosixPath(name).parent))
-        self._out.write(_header(name, 0o755 if executable else 0o644, b"0", size, ""))
-        shutil.copyfileobj(stream, self._out, 1 << 20)
+        self.directory(dirname(name))
+        self._out.write(header(name, file_mode(executable), b"0", size))
+        if size <= _AT_ONCE:
+            self._out.write(stream.read(size))
+        else:
+            shutil.copyfileobj(stream, self._out, _AT_ONCE)
         self._out.write(bytes(-size % _BLOCK))
 
     def link(self, name: str, target: str) -> None:
-        self.directory(str(PurePosixPath(name).parent))
-        self._out.write(_header(name, 0o777, b"2", 0, target))
+        self.directory(dirname(name))
+        self._out.write(header(name, LINK_MODE, b"2", 0, target))
 
     def end(self) -> None:
         self._out.write(bytes(2 * _BLOCK))
 
 
-def _header(name: str, mode: int, kind: bytes, size: int, target: str) -> bytes:
+def file_mode(executable: bool) -> int:
+    return 0o755 if executable else 0o644
+
+
+def header(name: str, mode: int, kind: bytes, size: int, target: str = "") -> bytes:
+    """What stands before an entry; `kind` as tar has it: 0 a file, 2 a link, 5 a directory."""
     split = _split(name)
     if split is None or not target.isascii() or len(target) > 100 or size > _LARGEST:
         return _extended(name, mode, kind, size, target)
     short, prefix = split
-    fields = [
-        (short.encode(), 100),
-        (_octal(mode | _KINDS[kind], 8), 8),
-        (_octal(0, 8), 8),
-        (_octal(0, 8), 8),
-        (_octal(size, 12), 12),
-        (_octal(0, 12), 12),
-        (b" " * 8, 8),
-        (kind, 1),
-        (target.encode(), 100),
-        (b"ustar\0" + b"00", 8),
-        (b"root", 32),
-        (b"root", 32),
-        (_octal(0, 8), 8),
-        (_octal(0, 8), 8),
-        (prefix.encode(), 155),
-    ]
-    block = b"".join(value.ljust(width, b"\0") for value, width in fields).ljust(_BLOCK, b"\0")
+    block = _USTAR.pack(
+        short.encode(), b"%07o" % (mode | _KINDS[kind]), _ZERO, _ZERO, b"%011o" % size, b"0" * 11, b" " * 8,
+        kind, target.encode(), b"ustar\00000", b"root", b"root", _ZERO, _ZERO, prefix.encode(),
+    )  # fmt: skip
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]
-
-
-def _octal(number: int, width: int) -> bytes:
-    return b"%0*o\0" % (width - 1, number)
 
 
 def _split(name: str) -> tuple[str, str] | None:

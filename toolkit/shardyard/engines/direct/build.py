@@ -75,11 +75,11 @@ class Builder:
         if step.name == "ADD" and source.endswith(".tar"):
             if target != "/":
                 raise ProjectError(f"the direct engine unpacks archives at / only: {str(step)!r}. {WAY_OUT}")
-            entries = self.context.added(source)
+            layer = layers.unpacked(self.context.archive(source), self.store)
         else:
-            entries = self.context.copied(source, target)
+            layer = layers.make(self.context.copied(source, target), self.store)
             self.copied[target.rstrip("/")] = source.rstrip("/")
-        self._add(layers.make(entries, self.store), step)
+        self._add(layer, step)
 
     def _add(self, layer: Layer | None, step: Instruction) -> None:
         if layer is None:

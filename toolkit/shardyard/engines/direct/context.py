@@ -29,9 +29,9 @@ class Context:
         with self._file(name) as stream:
             return stream.read()
 
-    def added(self, name: str) -> Iterable[Entry]:
-        """What `ADD name /` unpacks, if it is an archive."""
-        return from_tar(self._file(name))
+    def archive(self, name: str) -> BinaryIO:
+        """What `ADD name /` unpacks."""
+        return self._file(name)
 
     def copied(self, source: str, target: str) -> Iterable[Entry]:
         """What `COPY source target` puts into the image; a folder's contents go into the target."""

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from shardyard.engines.direct import layer_tar
 from shardyard.engines.direct.layer_tar import Entry
+from shardyard.engines.direct.settled import settled
 from shardyard.engines.direct.store import Layer, Store
 
 try:  # 347 MB/s at zlib's ratio; zlib does 25 MB/s at its default, and where there is no wheel of isal
@@ -39,6 +40,20 @@ def make(entries: Iterable[Entry], store: Store) -> Layer:
             return found
         spool.seek(0)
         return _compress(spool, diff_id, store)  # type: ignore[arg-type]
+
+
+def unpacked(archive: BinaryIO, store: Store) -> Layer:
+    """The layer that an archive unpacks to at the root."""
+    if not settled(archive):
+        archive.seek(0)
+        return make(layer_tar.from_tar(archive), store)
+    archive.seek(0)
+    hashed = hashlib.sha256()
+    while chunk := archive.read(_CHUNK):
+        hashed.update(chunk)
+    archive.seek(0)
+    diff_id = "sha256:" + hashed.hexdigest()
+    return store.layer(diff_id) or _compress(archive, diff_id, store)
 
 
 def _compress(stream: BinaryIO, diff_id: str, store: Store) -> Layer:
