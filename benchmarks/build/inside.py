@@ -53,7 +53,10 @@ class Side:
         plain = ["sh", "-c", f"docker build -q -t {tag} . && docker push -q {tag}"]
         ours = [SHARDYARD, "build-and-push", "--engine", name]
         self.command = plain if name == "plain" else ours
-        self.environment = {**os.environ, "SHARDYARD_CACHE": str(folder / "cache")}
+        # An installed package comes with its byte code; a checkout's is written by the first run, not by each.
+        self.environment = {
+            **os.environ, "SHARDYARD_CACHE": str(folder / "cache"), "PYTHONDONTWRITEBYTECODE": ""
+        }  # fmt: skip
         self.edit()
 
     def edit(self) -> None:
