@@ -10,6 +10,7 @@ from . import processes, records, ssh
 from .control import Message
 from .entry import EntryPoint
 from .errors import LaunchError
+from .evidence import decide
 from .host import Host
 from .log_link import print_here
 from .logs import say
@@ -20,7 +21,6 @@ from .outcome import Outcome
 from .rank_output import RankOutput
 from .rendezvous import JobEnded, Rendezvous, verdict_message
 from .supervision import Supervision
-from .verdict import decide
 
 FLUSH_SECONDS = 60.0  # for the rest of a long log, as long as its hosts live
 GOODBYE_SECONDS = 2.0

@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol
 from . import logs, processes, reserve, run_folder, timeouts
 from .cluster import Cluster, read_cluster
 from .config import JobConfig, base_dir, read_config
-from .entry import EntryPoint
+from .entry import EntryPoint, Kind
 from .entry_choice import resolve_entry_point, resolve_function
 from .environment import training_environment
 from .errors import LaunchError, StopRequested
@@ -24,7 +24,6 @@ from .modes import Mode, choose_mode, training_function
 from .names import wait_for_names
 from .outcome import Outcome
 from .prctl import adopt_orphans
-from .requirements import install_requirements
 from .signals import Signalled, Signals
 
 # Not here: what only some jobs need. It is imported where they begin, so that the others start sooner.
@@ -122,13 +121,19 @@ def launch_torchrun(
 def launch_mpi(
     config: JobConfig, run_dir: Path, events: queue.SimpleQueue[Event], signals: Signals
 ) -> Outcome:
-    from .head import Head
     from .meeting import choose_meeting
-    from .worker import Worker
 
     host = Host(config, read_cluster(config), run_dir, events)
     meeting = choose_meeting(host.cluster.head)
-    part = Head(host, meeting) if host.name == host.cluster.head else Worker(host, meeting)
+    part: Head | Worker
+    if host.name == host.cluster.head:
+        from .head import Head
+
+        part = Head(host, meeting)
+    else:
+        from .worker import Worker
+
+        part = Worker(host, meeting)
     return part.run(prepare_or_refuse(part, host, signals, lambda: prepare(config, Mode.MPI)))
 
 
@@ -154,7 +159,10 @@ def prepare(config: JobConfig, mode: Mode) -> EntryPoint:
         entry = resolve_function(training_function(os.environ), config)
     else:
         entry = resolve_entry_point(config)
-        install_requirements(entry)
+        if entry.kind is Kind.PACKAGE or (entry.code_dir / "requirements.txt").is_file():
+            from .requirements import install_requirements
+
+            install_requirements(entry)
     announce(mode, entry, config, training_environment(config, entry))
     return entry
 

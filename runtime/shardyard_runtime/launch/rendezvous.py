@@ -10,7 +10,8 @@ import time
 
 from .control import CLOSED, Channel, Message
 from .errors import LaunchError
-from .host import Event, Host
+from .host import Host
+from .link_events import reason_of_loss, to_event
 from .log_link import LogReceiver
 from .meeting import Meeting
 from .outcome import Outcome
@@ -137,17 +138,6 @@ class Rendezvous:
                 channel.follow(lambda message: self.host.events.put(to_event(name, message)), self._seconds)
             else:
                 channel.close()
-
-
-def to_event(name: str, message: Message) -> Event:
-    kind = message["type"]
-    return (kind, name, message) if kind in {"closed", "silent"} else ("message", name, message)
-
-
-def reason_of_loss(kind: str, message: Message, awaited: str) -> str:
-    if kind == "silent":
-        return f"nothing was heard from it for {message['seconds']:g} s, while {awaited}"
-    return f"its control connection closed while {awaited}"
 
 
 def verdict_message(outcome: Outcome) -> Message:

@@ -10,12 +10,13 @@ import time
 from typing import Any
 
 from . import processes
+from .evidence import Evidence
 from .host import Host
+from .link_events import reason_of_loss
 from .logs import LogPump, say
 from .rank_output import RankOutput
-from .rendezvous import Rendezvous, reason_of_loss
+from .rendezvous import Rendezvous
 from .timeouts import stop_grace
-from .verdict import Evidence
 
 END_SECONDS = 1.0  # how long mpirun may take to end its ranks, on hosts that may be gone
 

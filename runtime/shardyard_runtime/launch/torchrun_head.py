@@ -8,13 +8,14 @@ import time
 
 from . import processes
 from .errors import LaunchError
+from .evidence import Evidence, decide
 from .host import Event, Host
+from .link_events import reason_of_loss
 from .meeting import Meeting
 from .outcome import Outcome
-from .rendezvous import JobEnded, Rendezvous, reason_of_loss, verdict_message
+from .rendezvous import JobEnded, Rendezvous, verdict_message
 from .timeouts import stop_grace
 from .torchrun_job import END, PORT, Report, TorchrunJob
-from .verdict import Evidence, decide
 
 END_SECONDS = 5.0  # for the others to end what they run, and to say so
 GOODBYE_SECONDS = 2.0

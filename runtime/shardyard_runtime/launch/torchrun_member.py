@@ -10,9 +10,10 @@ from . import arrival, processes
 from .control import Channel, Message
 from .errors import LaunchError
 from .host import Event, Host
+from .link_events import reason_of_loss, to_event
 from .meeting import Meeting
 from .outcome import Outcome
-from .rendezvous import JobEnded, reason_of_loss, to_event
+from .rendezvous import JobEnded
 from .timeouts import host_timeout, stop_grace
 from .torchrun_job import END, TorchrunJob
 from .verdict import lost, stopped

@@ -14,11 +14,11 @@ from .control import Channel, Message
 from .entry import EntryPoint
 from .errors import LaunchError
 from .host import Host
+from .link_events import reason_of_loss, to_event
 from .log_link import LogSender
 from .meeting import Meeting
 from .outcome import Outcome
 from .rank_output import RankOutput
-from .rendezvous import reason_of_loss, to_event
 from .timeouts import host_timeout, stop_grace
 from .verdict import lost, stopped
 

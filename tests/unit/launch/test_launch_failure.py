@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shardyard_runtime.launch.cluster import Cluster
+from shardyard_runtime.launch.evidence import Evidence, decide
 from shardyard_runtime.launch.exit_codes import exit_status
 from shardyard_runtime.launch.logs import retag
 from shardyard_runtime.launch.outcome import Outcome
 from shardyard_runtime.launch.records import LIMIT, FailureRecord, load_all, root_cause, save
-from shardyard_runtime.launch.verdict import Evidence, decide
 
 CLUSTER = Cluster(("algo-1", "algo-2"), 2)
 FRAME = '  File "/opt/ml/code/train.py", line 3, in main\n    step(batch)'

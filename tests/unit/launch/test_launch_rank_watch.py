@@ -12,8 +12,8 @@ import pytest
 
 from shardyard_runtime.launch import records
 from shardyard_runtime.launch.cluster import Cluster
+from shardyard_runtime.launch.evidence import Evidence, decide
 from shardyard_runtime.launch.records import FailureRecord
-from shardyard_runtime.launch.verdict import Evidence, decide
 
 SPLIT = """
 import os, signal, sys, time
