@@ -13,9 +13,11 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from shardyard_runtime.config.placement import Group
-from shardyard_runtime.errors import NotBuiltYet
-from shardyard_runtime.torch import data_parallel
 from shardyard_runtime.torch.checkpoints.together import gather, regroup
+from shardyard_runtime.torch.data_parallel import replicas
+from shardyard_runtime.torch.data_parallel.buckets import CommHook
+from shardyard_runtime.torch.data_parallel.gradients import Reducer
+from shardyard_runtime.torch.data_parallel.joining import joined
 from shardyard_runtime.torch.partition.agree import agreed
 from shardyard_runtime.torch.partition.decision import Decision
 from shardyard_runtime.torch.partition.place import move, release
@@ -84,11 +86,9 @@ class DistributedModel(PlainDegree, nn.Module):
         inner = module if dtype is None else LowPrecisionModule(module, dtype)
         self.module = ReplicatedModule(inner) if cfg.ddp else inner
         self.partitioned = False
-        self.bucket_cap_mb = bucket_cap_mb
+        self.reducer = Reducer(self, bucket_cap_mb, backward_passes_per_step)
         self._broadcast_buffers = broadcast_buffers
         self._gathered = False  # parameters of other partitions are here, by cpu()
-        self._backward_passes_per_step = backward_passes_per_step
-        self._passes = 0
         self._scale = 1.0 / cfg.microbatches if average_grads_across_microbatches else 1.0
         self._owner: dict[str, int] = {}
         self._decision: Decision | None = None
@@ -130,8 +130,8 @@ class DistributedModel(PlainDegree, nn.Module):
         if self.partitioned:
             if self._gathered:
                 self._settle()
-            if self._broadcast_buffers and self.training and torch.is_grad_enabled():
-                data_parallel.broadcast_buffers(self)
+            if torch.is_grad_enabled():
+                self.reducer.begin(buffers=self._broadcast_buffers and self.training)
             return
         runtime, root = state.live, self.get_module()
         self._decision = agreed(self, trial)
@@ -143,13 +143,15 @@ class DistributedModel(PlainDegree, nn.Module):
             intercept(runtime.engine, module, path, self._owner[path], self._owner[path] == mine)
         self.partitioned = True
         self._settle()
-        data_parallel.synchronize(self)
+        replicas.synchronize(self)
         if runtime.rank == 0 and self._decision.partitions > 1:
             print(self.partition_table(), file=sys.stderr, flush=True)
         if state.optimizer is not None:
             state.optimizer.after_partition()
         for hook in list(self._post_partition.values()):
             hook(self, state.optimizer)
+        if self._broadcast_buffers:
+            replicas.broadcast_buffers(self)  # a hook may have loaded those that each replica saved
 
     def _settle(self) -> None:
         """Puts what this rank's partition owns on its device, and frees the rest."""
@@ -165,11 +167,6 @@ class DistributedModel(PlainDegree, nn.Module):
         for hook in list(self._post_step.values()):
             hook(self, state.optimizer)
         self._post_step.clear()
-
-    def count_backward(self) -> tuple[int, bool]:
-        """Counts a step with a backward: its number, and whether it is a ``backward_passes_per_step``-th."""
-        self._passes += 1
-        return self._passes, self._passes % self._backward_passes_per_step == 0
 
     def partition_table(self) -> str:
         """One line a partition: modules, parameters, cost and share. Raises RuntimeError before the first step."""
@@ -234,24 +231,29 @@ class DistributedModel(PlainDegree, nn.Module):
         enable: bool = True,
         throw_on_early_termination: bool = False,
     ) -> contextlib.AbstractContextManager[None]:
-        """For replicas with different numbers of batches: NotBuiltYet, unless there is one replica. Needs ``ddp``."""
+        """For replicas with different numbers of batches: ``with model.join():`` around the training loop. Needs ``ddp``.
+
+        Those that are through take part in the others' averages with zeros, divided by the number of replicas or,
+        without ``divide_by_initial_world_size``, of those that still train; at the end all get the model of one that
+        trained longest, not its optimizer's state. With ``throw_on_early_termination`` all raise RuntimeError as soon
+        as one is through. Every rank of a pipeline group makes the same number of steps, and each at least one.
+        """
         if not state.cfg.ddp:
             raise RuntimeError('model.join() is for data parallelism: set the parameter "ddp": true')
-        if enable and len(state.live.placement.group(Group.DP, state.live.rank)) > 1:
-            raise NotBuiltYet(
-                "DistributedModel.join",
-                "training with uneven inputs",
-                "give each replica the same number of batches: drop_last=True, or a DistributedSampler",
-            )
-        return contextlib.nullcontext()
+        if not enable or not replicas.several():
+            return contextlib.nullcontext()
+        return joined(self, divide_by_initial_world_size, throw_on_early_termination)
 
-    def register_comm_hook(self, state: object, callable: Callable[..., Any]) -> None:
-        """Raises NotBuiltYet: the reduction of gradients cannot be replaced."""
-        raise NotBuiltYet(
-            "DistributedModel.register_comm_hook",
-            "a reduction of gradients of one's own",
-            "change gradients, averaged by then, between the step function and optimizer.step()",
-        )
+    def register_comm_hook(self, state: object, callable: CommHook) -> None:
+        """``callable(state, bucket)`` replaces the average of each bucket of gradients; see ``torch.distributed``.
+
+        The bucket has the methods of ``torch.distributed.GradBucket``; the result is a ``torch.futures.Future`` of the
+        tensor that becomes its gradients. The hooks of ``torch.distributed.algorithms.ddp_comm_hooks`` fit, with
+        ``smp.get_dp_process_group()`` as their process group. Once a model; without replicas it is not called.
+
+        Raises RuntimeError at a second call, TypeError for what is not a function.
+        """
+        self.reducer.register(state, callable)
 
     def cpu(self) -> DistributedModel:
         """Brings all partitions' parameters and buffers here, to the CPU. Collective over the pipeline group.

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from shardyard_runtime.torch import data_parallel
 from shardyard_runtime.torch.microbatch import StepOutput, join, rebuilt, split
 from shardyard_runtime.torch.state import state
 
@@ -53,11 +52,10 @@ class StepFunction:
                 results, ran_backward = engine.follow()
         except Exception as error:
             if model is not None and torch.is_grad_enabled():
-                data_parallel.abandon(model, error)
+                model.reducer.exchange.abandon(error)
             raise
         if model is not None:
-            if ran_backward:
-                data_parallel.reduce_gradients(model)
+            model.reducer.finish(ran_backward)
             model.end_step()
         return join(results)
 

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 
 from shardyard_runtime.config.placement import Group
+from shardyard_runtime.errors import NotBuiltYet
 from shardyard_runtime.torch.state import state
 
 
@@ -17,6 +18,12 @@ def anywhere(found: torch.Tensor) -> torch.Tensor:
 
     In place, and collective over them; without ``ddp`` replicas train on their own.
     """
+    if state.model is not None and state.model.reducer.replica is not None:
+        raise NotBuiltYet(
+            "DistributedModel.join",
+            "a loss scale, on which replicas that are through would have to agree,",
+            "train in float32 or bf16, or give each replica as many batches: drop_last=True",
+        )
     group = Group.WORLD if state.cfg.ddp else Group.MP
     if len(state.live.placement.group(group, state.live.rank)) > 1:
         dist.all_reduce(found, op=dist.ReduceOp.MAX, group=state.live.process_groups[group])
