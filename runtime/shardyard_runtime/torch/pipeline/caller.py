@@ -31,6 +31,7 @@ from shardyard_runtime.torch.pipeline.remote import Call, ship
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, Scope, Value
 from shardyard_runtime.torch.pipeline.scheduler import Task
 from shardyard_runtime.torch.pipeline.values import CallId, Ref, ValueId
+from shardyard_runtime.torch.releases import autocast
 
 Input = tuple[bool, bool, torch.Size, torch.dtype]  # remote, requires grad, shape, dtype
 
@@ -279,7 +280,7 @@ class Caller:
 
     def may_ship(self) -> bool:
         """Not under autocast or inference mode, where the outputs' dtypes cannot be told beforehand."""
-        return not (torch.is_autocast_enabled(self.device.type) or torch.is_inference_mode_enabled())
+        return not (autocast(self.device.type)[0] or torch.is_inference_mode_enabled())
 
     def _made(self, ref: Ref, origin: Any, raw: torch.Tensor | None, coming: bool = False) -> torch.Tensor:
         microbatch = self._scheduler.current.task.microbatch

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
+from shardyard_runtime.torch.releases import autocast
+
 
 @dataclass(frozen=True)
 class CallContext:
@@ -20,8 +22,8 @@ class CallContext:
     @classmethod
     def capture(cls) -> CallContext:
         kinds = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
-        autocast = tuple((k, torch.is_autocast_enabled(k), torch.get_autocast_dtype(k)) for k in kinds)
-        return cls(torch.is_grad_enabled(), torch.is_inference_mode_enabled(), autocast)
+        modes = tuple((k, *autocast(k)) for k in kinds)
+        return cls(torch.is_grad_enabled(), torch.is_inference_mode_enabled(), modes)
 
     @contextlib.contextmanager
     def restored(self) -> Iterator[None]:

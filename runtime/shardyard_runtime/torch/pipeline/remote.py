@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils._pytree import tree_leaves
 
 from shardyard_runtime.comm.torch_codec import flatten, unflatten
 from shardyard_runtime.comm.torch_sites import site
@@ -16,6 +15,7 @@ from shardyard_runtime.torch.pipeline import shipping
 from shardyard_runtime.torch.pipeline.context import CallContext
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, settled
 from shardyard_runtime.torch.pipeline.values import CallId
+from shardyard_runtime.torch.releases import leaves
 
 if TYPE_CHECKING:
     from shardyard_runtime.torch.pipeline.caller import Caller
@@ -96,7 +96,7 @@ def ship(caller: Caller, function: Callable[..., Any], args: tuple[Any, ...], kw
     )
     result = _run(caller, call, tensors)
     if name in shipping.ALIASING:
-        for tensor in (*tensors, *tree_leaves(result)):
+        for tensor in (*tensors, *leaves(result)):
             if isinstance(tensor, RemoteTensor):
                 tensor.value.scope.aliased.append(tensor.value)
     return result

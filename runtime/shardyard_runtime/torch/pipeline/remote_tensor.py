@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from shardyard_runtime.torch.pipeline.values import Ref
+from shardyard_runtime.torch.releases import leaves
 
 _T = torch.Tensor
 # Answered from shape, dtype and autograd's own record.
@@ -200,7 +201,7 @@ class RemoteTensor(torch.Tensor):
 
 
 def first_remote(tree: Any) -> RemoteTensor | None:
-    return next((leaf for leaf in tree_leaves(tree) if isinstance(leaf, RemoteTensor)), None)
+    return next((leaf for leaf in leaves(tree) if isinstance(leaf, RemoteTensor)), None)
 
 
 def current(tensor: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ import torch
 from shardyard_runtime.comm.torch_codec import flatten, unflatten
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor
 from shardyard_runtime.torch.pipeline.values import Ref
+from shardyard_runtime.torch.releases import size_in_bytes
 
 _METHODS = (
     "add sub mul div true_divide pow neg abs exp log log1p sqrt rsqrt square reciprocal sigmoid tanh relu sin cos erf "
@@ -86,7 +87,7 @@ def destination(tensors: Sequence[torch.Tensor], here: int) -> int:
         elif tensor.is_leaf and tensor.requires_grad:
             return here
         else:
-            at[here] += tensor.nbytes
+            at[here] += size_in_bytes(tensor)
     return max(at, key=lambda rank: (at[rank], rank == here))
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
+from shardyard_runtime.torch.releases import itemsize
+
 CallId = tuple[int, int]  # (caller's global rank, its counter)
 ValueId = tuple[CallId, int]  # (the call that made it, the index among its outputs)
 
@@ -26,7 +28,7 @@ class Ref:
 
     @property
     def nbytes(self) -> int:
-        return math.prod(self.shape) * self.dtype.itemsize
+        return math.prod(self.shape) * itemsize(self.dtype)
 
 
 @dataclass

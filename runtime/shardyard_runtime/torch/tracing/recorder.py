@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from shardyard_runtime.torch.tracing.record import ModuleRecord, Trace, shapes_in, size_of, tensors_in
 
-_FLOP: Mapping[Any, Callable[..., Any]] = getattr(flop_counter, "flop_registry", {})  # torch 2.0 has none
+_FLOP: Mapping[Any, Callable[..., Any]] = {}  # torch before 2.1 counts none: bytes stand for them
+with contextlib.suppress(ImportError):
+    from torch.utils.flop_counter import flop_registry as _FLOP
 
 
 class Recorder(TorchDispatchMode):
