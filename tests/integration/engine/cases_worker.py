@@ -1,4 +1,4 @@
-"""One rank of the cases' test: each model has one thing that a pipeline gets wrong easily, placed by hand so that it does.
+"""Models with one thing each that a pipeline gets wrong easily, placed by hand so that it does.
 
 ``placement`` maps a module's path to a partition; the rest follow their parents. Serial runs see the same microbatches.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
-import sys
 from collections import namedtuple
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +16,7 @@ from torch import nn
 
 import smdistributed.modelparallel.torch as smp
 
-BATCH, COUNT = 16, 4
+BATCH = 16
 Pair = namedtuple("Pair", ["value", "gate"])
 
 
@@ -160,10 +158,27 @@ def precision(bfloat16: bool) -> Iterator[None]:
         yield
 
 
+def serial(
+    net: nn.Module, x: torch.Tensor, y: torch.Tensor, buffers: list[torch.Tensor], bfloat16: bool
+) -> torch.Tensor:
+    """One replica's step; it starts with the buffers that the first one had."""
+    count, total = smp.num_microbatches(), torch.zeros(())
+    net.zero_grad(set_to_none=True)
+    for mine, theirs in zip(net.buffers(), buffers, strict=True):
+        mine.copy_(theirs)
+    for part_x, part_y in zip(x.chunk(count), y.chunk(count), strict=True):
+        with precision(bfloat16):
+            one = nn.functional.cross_entropy(net(part_x.clone()), part_y) / count
+        one.backward()
+        total += one.detach()
+    return total
+
+
 def run(name: str, bfloat16: bool) -> None:
     torch.manual_seed(2)
     net: Any = CASES[name]()
-    reference = copy.deepcopy(net)
+    references = [copy.deepcopy(net) for _ in range(smp.dp_size())]
+    reference, count = references[smp.dp_rank()], smp.num_microbatches()
     for path, module in net.named_modules():
         above = [p for p in (path, *_above(path)) if p in net.placement]
         smp.set_partition(module, min(net.placement[above[0]], smp.pp_size() - 1) if above else 0)
@@ -184,22 +199,20 @@ def run(name: str, bfloat16: bool) -> None:
 
     draw = torch.Generator().manual_seed(4)
     for _ in range(2):
-        x, y = torch.randn(BATCH, 8, generator=draw), torch.randint(0, 4, (BATCH,), generator=draw)
-        for parameter in (*model.parameters(), *reference.parameters()):
+        x = torch.randn(smp.dp_size(), BATCH, 8, generator=draw)
+        y = torch.randint(0, 4, (smp.dp_size(), BATCH), generator=draw)
+        for parameter in model.parameters():
             parameter.grad = None
+        start = [buffer.clone() for buffer in references[0].buffers()]
+        losses = [serial(each, x[r].clone(), y[r], start, bfloat16) for r, each in enumerate(references)]
+        x, y = x[smp.dp_rank()], y[smp.dp_rank()]
         loss = train(model, x.clone(), y).reduce_mean()
-        expected = torch.zeros(())
-        for part_x, part_y in zip(x.clone().chunk(COUNT), y.chunk(COUNT), strict=True):
-            with precision(bfloat16):
-                one = nn.functional.cross_entropy(reference(part_x.clone()), part_y) / COUNT
-            one.backward()
-            expected += one.detach()
-        assert close(loss, expected, within), (name, loss, expected)
-        theirs = dict(reference.named_parameters())
+        assert close(loss, losses[smp.dp_rank()], within), (name, loss, losses)
+        theirs = [dict(each.named_parameters()) for each in references]
         for key, parameter in model.local_named_parameters():
-            grad = theirs[key].grad
-            assert (parameter.grad is None) == (grad is None), (name, key)
-            assert grad is None or close(parameter.grad, grad, within), (name, key)
+            grads = [own[key].grad for own in theirs if own[key].grad is not None]
+            assert (parameter.grad is not None) == bool(grads), (name, key)
+            assert not grads or close(parameter.grad, sum(grads) / smp.dp_size(), within), (name, key)
     if not bfloat16:
         buffers = dict(reference.named_buffers())
         for key, buffer in model.local_named_buffers():
@@ -208,29 +221,12 @@ def run(name: str, bfloat16: bool) -> None:
     reference.eval()
     with torch.no_grad():
         seen = look(model, x.clone())
-        wanted = torch.cat([reference(part.clone()) for part in x.chunk(COUNT)])
+        wanted = torch.cat([reference(part.clone()) for part in x.chunk(count)])
         assert close(seen["logits"].concat(), wanted, within), name
-        assert seen["rows"] == [BATCH // COUNT] * COUNT
+        assert seen["rows"] == [BATCH // count] * count
     assert smp.state.runtime.engine.clean
 
 
 def _above(path: str) -> list[str]:
     parts = path.split(".")
     return [".".join(parts[:i]) for i in range(len(parts) - 1, 0, -1)]
-
-
-def main() -> None:
-    smp.init(
-        {"microbatches": COUNT, "auto_partition": False, "default_partition": 0, **json.loads(sys.argv[1])}
-    )
-    for name in CASES:
-        run(name, bfloat16=False)
-        print(f"equal {name} rank={smp.rank()}", flush=True)
-    for name in ("Loop", "Callback"):
-        run(name, bfloat16=True)
-        print(f"autocast {name} rank={smp.rank()}", flush=True)
-    smp.barrier()
-
-
-if __name__ == "__main__":
-    main()

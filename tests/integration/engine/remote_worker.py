@@ -14,6 +14,7 @@ from torch import nn
 import smdistributed.modelparallel.torch as smp
 from shardyard_runtime.torch.pipeline import messages
 from shardyard_runtime.torch.pipeline.remote_tensor import ChangedView, KeptTooLong, RemoteTensor
+from shardyard_runtime.torch.releases import size_in_bytes
 
 WIDTH, BATCH = 64, 16
 
@@ -131,8 +132,8 @@ class Traffic:
         for _, message in self.sent:
             if isinstance(message, kind):
                 parts = getattr(message, "arguments", None) or getattr(message, "gradients", None) or []
-                total += sum(t.nbytes for t in parts if isinstance(t, torch.Tensor))
-                total += message.tensor.nbytes if isinstance(message, messages.Given) else 0
+                total += sum(size_in_bytes(t) for t in parts if isinstance(t, torch.Tensor))
+                total += size_in_bytes(message.tensor) if isinstance(message, messages.Given) else 0
         return total
 
 
@@ -161,13 +162,14 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 def equal(use: Any) -> None:
     model, reference = build(use)
     x, y = data()
+    count = smp.num_microbatches()
     for _ in range(2):  # in the second step, what was needed before comes along at once
         for parameter in (*model.parameters(), *reference.parameters()):
             parameter.grad = None
         loss = train(model, x, y).reduce_mean()
         expected = torch.zeros(())
-        for part_x, part_y in zip(x.chunk(4), y.chunk(4), strict=True):
-            one = reference(part_x, part_y) / 4
+        for part_x, part_y in zip(x.chunk(count), y.chunk(count), strict=True):
+            one = reference(part_x, part_y) / count
             one.backward()
             expected += one.detach()
         assert close(loss, expected), (use.__name__, loss, expected)
