@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Collective:
-    """A collective of torch.distributed that a rank is in: the group's members, and this rank's count of calls."""
+    """A collective of torch.distributed that a rank is in: the ranks that it needs, and this rank's count of calls."""
 
     group: str
-    members: tuple[int, ...]
+    needs: tuple[int, ...]
     count: int
 
 
@@ -58,17 +58,17 @@ def stuck(reports: Mapping[int, Report]) -> set[int]:
 def _may_go_on(report: Report, reports: Mapping[int, Report], members: set[int]) -> bool:
     if report.collective is None:
         return any(rank not in members and rank not in report.ended for rank in report.on)
-    # It goes on once every member has made the same call: one that is stuck before it, or has ended, never will.
+    # It goes on once those it needs have made the same call: one that is stuck before it, or has ended, never will.
     missing = missing_from(report, reports)
     return not any(rank in members or rank in report.ended for rank in missing)
 
 
 def missing_from(report: Report, reports: Mapping[int, Report]) -> tuple[int, ...]:
-    """The members of the collective that the rank is in which are known not to have made the same call."""
+    """The ranks needed by the collective that the rank is in which are known not to have made the same call."""
     call = report.collective
     assert call is not None
     counts = {rank: other.counts for rank, other in reports.items()} | dict(report.ended)
-    return tuple(r for r in call.members if r in counts and counts[r].get(call.group, 0) < call.count)
+    return tuple(r for r in call.needs if r in counts and counts[r].get(call.group, 0) < call.count)
 
 
 def explanation(reports: Mapping[int, Report], members: set[int]) -> str:

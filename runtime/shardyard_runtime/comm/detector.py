@@ -87,7 +87,7 @@ class Detector:
         self._look_at = now + _INTERVAL
         own = self._transport.report()
         if own is None or own != self._own:
-            self._own, self._since = own, now
+            self._own, self._since, self._told = own, now, None
             return
         keeper = min(set(range(self._transport.size)) - self._ended())
         if now - self._since >= _PATIENCE and self._told != (keeper, own):
@@ -99,8 +99,10 @@ class Detector:
             self._reports[message.report.rank] = message.report
             self._ask()
         elif isinstance(message, Confirm):
-            own = Confirmed(message.round, self._transport.rank, self._transport.report())
-            self._send(message.keeper, own)
+            own = self._transport.report()
+            if self._told is not None and self._told[1] != own:
+                self._told = None  # the keeper will drop what it was told
+            self._send(message.keeper, Confirmed(message.round, self._transport.rank, own))
         elif isinstance(message, Confirmed):
             if message.round == self._round:
                 self._confirmed(message.rank, message.report)
@@ -123,7 +125,8 @@ class Detector:
 
     def _confirmed(self, rank: int, report: Report | None) -> None:
         if report != self._asked[rank]:  # it went on: it reports again once it waits again
-            self._reports.pop(rank, None)
+            if self._reports.get(rank) == self._asked[rank]:  # otherwise it has reported again meanwhile
+                del self._reports[rank]
             self._pending = set()
             self._round += 1  # what the others still answer is of no use
             self._ask()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any
 
 import torch.distributed as dist
@@ -15,6 +16,11 @@ from shardyard_runtime.comm.deadlock import Collective
 from shardyard_runtime.comm.torch_sites import site
 
 _FILE = getattr(dist.distributed_c10d, "__file__", None)
+_FROM_ALL = frozenset(
+    "all_reduce all_gather all_gather_into_tensor reduce_scatter reduce_scatter_tensor all_to_all all_to_all_single "
+    "barrier".split()
+)
+_FROM_ONE = frozenset({"broadcast", "scatter"})
 
 
 def entered(threads: Iterable[int]) -> tuple[Collective, str] | None:
@@ -25,12 +31,24 @@ def entered(threads: Iterable[int]) -> tuple[Collective, str] | None:
         if frame is None or frame.f_code.co_filename != _FILE:
             continue
         group = frame.f_locals.get("group") or dist.group.WORLD
-        count = _count(group)
-        if count is None:
+        needs, count = _needs(frame, group), _count(group)
+        if needs is None or count is None:
             continue
-        members = tuple(dist.get_process_group_ranks(group))
-        call = Collective(_names()[group], members, count)
-        return call, f"torch.distributed.{frame.f_code.co_name} of ranks {list(members)}, at {site(frame)}"
+        call = Collective(_names()[group], needs, count)
+        return call, f"torch.distributed.{frame.f_code.co_name}, at {site(frame)}"
+    return None
+
+
+def _needs(frame: FrameType, group: Any) -> tuple[int, ...] | None:
+    """The global ranks without which the collective cannot end here; None where it is not known to wait for any."""
+    members = tuple(dist.get_process_group_ranks(group))
+    if frame.f_code.co_name in _FROM_ALL:
+        return members
+    source = frame.f_locals.get("src")
+    if source is None and frame.f_locals.get("group_src") is not None:
+        source = members[frame.f_locals["group_src"]]
+    if frame.f_code.co_name in _FROM_ONE and source is not None and source != dist.get_rank():
+        return (source,)
     return None
 
 

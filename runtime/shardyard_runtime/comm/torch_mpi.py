@@ -379,7 +379,7 @@ class MpiTransport:
         if entered is None:
             return None
         call, text = entered
-        return Report(self.rank, -1, call.members, (text,), sent, taken, gone, call, made)
+        return Report(self.rank, -1, call.needs, (text,), sent, taken, gone, call, made)
 
     def control(self, dest: int, message: Control) -> None:
         self._posted.append(_Outgoing(dest, _CONTROL, pickle.dumps(message, protocol=5)))

@@ -38,7 +38,8 @@ def run(name: str, manual: bool) -> None:
     reference = copy.deepcopy(net)
     if manual:
         for index, child in enumerate(net.children()):
-            smp.set_partition(child, index % smp.pp_size() if name != "tied" else int(child is net.middle))
+            index = index if name != "tied" else int(child is net.middle)
+            smp.set_partition(child, index % smp.pp_size())
     smp.state.model = None  # one model a script; the test runs several
     model = smp.DistributedModel(net)
     optimizer = smp.DistributedOptimizer(torch.optim.SGD(model.parameters(), 0.1, momentum=0.9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,13 @@ CASES = (
 ).split()
 
 
-def check(replicas: int, rows: list[matrix.Row], folder: Path, timeout: float) -> None:
+def check(
+    replicas: int,
+    rows: list[matrix.Row],
+    folder: Path,
+    timeout: float,
+    interpreter: Path = Path(sys.executable),
+) -> None:
     """Runs the rows of this many replicas, those with one partition first: the others compare draws with theirs."""
     for partitions in matrix.PARTITIONS:
         placement = "spread" if partitions % 2 else "cluster"
@@ -32,6 +39,7 @@ def check(replicas: int, rows: list[matrix.Row], folder: Path, timeout: float) -
             str(folder),
             json.dumps(mine),
             timeout=timeout,
+            interpreter=interpreter,
         )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
         lines = [line for line in done.stdout.splitlines() if line.startswith("equal rank=")]

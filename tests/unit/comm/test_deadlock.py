@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shardyard_runtime.comm.deadlock import Collective, Report, explanation, stuck
@@ -141,6 +141,12 @@ ACTIONS = st.lists(
 )
 
 
+# A report that came between a question and its answer was dropped with the one that the question was about.
+_REPORTED_WHILE_ASKED = [("wait", 1, 1), ("wait", 2, 1), ("send", 0, 0), ("send", 0, 1), ("arrive", 0, 0)]
+_REPORTED_WHILE_ASKED += [("settle", 0, 0), ("wait", 1, 0), ("arrive", 0, 0), ("settle", 0, 0)]
+
+
+@example(_REPORTED_WHILE_ASKED)
 @settings(max_examples=200, deadline=None)
 @given(ACTIONS)
 def test_never_a_false_alarm_and_always_a_true_one(actions: list[tuple[str, int, int]]) -> None:
