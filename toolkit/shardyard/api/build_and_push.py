@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from shardyard.api.beside import Beside
 from shardyard.api.build import build_with
 from shardyard.api.push import Opened, SignedIn, open_target, push_with, sign_in
+from shardyard.beside import Beside
 from shardyard.engines.choice import Reaching, engine_for
 from shardyard.engines.progress import ConsoleProgress
 from shardyard.image.base import base_of

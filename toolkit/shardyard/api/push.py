@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from shardyard.api.beside import Beside
+from shardyard.beside import Beside
 from shardyard.engines.base import Credentials, Engine, Listener
 from shardyard.engines.choice import Reaching, engine_for
 from shardyard.engines.progress import ConsoleProgress

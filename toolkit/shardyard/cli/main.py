@@ -58,10 +58,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def app() -> None:
-    """The console script."""
-    sys.exit(main())
-
-
 if __name__ == "__main__":
-    app()
+    sys.exit(main())

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import tenacity
 
+from shardyard.beside import Beside
 from shardyard.engines.base import Credentials, Engine, PushedImage
 from shardyard.errors import RemoteError
 from shardyard.registry.ecr import Ecr
@@ -136,12 +137,13 @@ class Verified:
 
     def publish(self, source: str, target: Target) -> Published:
         done = self._inner.publish(source, target)
+        listing = Beside(lambda: self._await_catalogue(target, done.digest))
         held = self._reader.digest(target.repository, target.tag)
         if held != done.digest:
             raise RemoteError(
                 f"the registry has {held!r} under {target.uri!r}, but {done.digest!r} was pushed"
             )
-        self._await_catalogue(target, done.digest)
+        listing.result()
         manifest = self._reader.manifest(target.repository, done.digest)
         image = self._engine.find(source)
         layers = image.layers if image else ()
