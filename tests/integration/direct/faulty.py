@@ -203,4 +203,6 @@ class Faulty:
                 handler.send_header(name, value)
         if length is not None and exchange.method != "HEAD":
             handler.send_header("Content-Length", str(length))
+        if handler.close_connection:  # or the client might ask once more on a line that is about to end
+            handler.send_header("Connection", "close")
         handler.end_headers()
