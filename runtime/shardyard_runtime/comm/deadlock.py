@@ -68,7 +68,8 @@ def missing_from(report: Report, reports: Mapping[int, Report]) -> tuple[int, ..
     call = report.collective
     assert call is not None
     counts = {rank: other.counts for rank, other in reports.items()} | dict(report.ended)
-    return tuple(r for r in call.needs if r in counts and counts[r].get(call.group, 0) < call.count)
+    # One that has destroyed the group does not say what it had called before.
+    return tuple(r for r in call.needs if r in counts and counts[r].get(call.group, call.count) < call.count)
 
 
 def explanation(reports: Mapping[int, Report], members: set[int]) -> str:

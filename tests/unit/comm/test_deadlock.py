@@ -63,6 +63,8 @@ def test_a_collective_waits_for_those_who_have_not_called_it() -> None:
     assert stuck(everyone) == set()
     assert stuck(of(report(0, (0, 1, 2), **inside, ended={1: {"world": 5}, 2: {"world": 5}}))) == set()
     assert stuck(of(report(0, (0, 1, 2), **inside, ended={1: {"world": 4}}))) == {0}
+    # One that has destroyed its groups, and ended, may have made the call.
+    assert stuck(of(report(0, (0, 1, 2), **inside, ended={1: {}}))) == set()
 
 
 class Rank:
