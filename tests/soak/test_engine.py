@@ -24,7 +24,7 @@ def test_the_oldest_torch_equals_serial(replicas: int, tmp_path: Path) -> None:
 
 # fp16 is left out: torch 2.0 multiplies no such matrices on a CPU.
 OLDEST = {
-    "errors": (2, [], "broken "),
+    "errors": (2, ['{{"microbatches": 4}}'], "broken "),
     "replicas": (4, [], "agreed "),
     "joining": (4, ["{folder}"], "buffers "),
     "remote": (3, ["3"], "moved "),

@@ -1,7 +1,12 @@
-"""One rank of the errors' test: failures on the server in every phase, each caught, and the next step works."""
+"""One rank of the errors' test: failures on the server in every phase, each caught, and the next step works.
+
+Argument: parameters as JSON.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -95,7 +100,7 @@ def shown(error: BaseException) -> str:
 
 
 def main() -> None:
-    smp.init({"partitions": 2, "microbatches": 4})
+    smp.init({"partitions": 2, **json.loads(sys.argv[1])})
     torch.manual_seed(0)
     net = Net()
     smp.set_partition(net, 0)
@@ -184,7 +189,10 @@ def main() -> None:
     error = raised_by(lambda: train(model, x[:7]))
     if smp.pp_rank() == 0:
         assert isinstance(error, ValueError)
-        assert "has 7 samples along dimension 0, which 4 microbatches do not divide" in str(error)
+        assert (
+            f"has 7 samples along dimension 0, which {smp.num_microbatches()} microbatches do not divide"
+            in str(error)
+        )
     else:
         assert "rank 0 abandoned the step: ValueError: argument 'x' has 7 samples" in str(error)
     clean()
