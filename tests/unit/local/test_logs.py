@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shardyard.local.logs import Pump, TaggedSink, lines
+from shardyard.local.logs import LONGEST, FileTee, Pump, TaggedSink, lines
 
 
 @given(st.binary(max_size=200), st.integers(1, 7))
@@ -34,3 +35,34 @@ def test_a_broken_log_is_reported() -> None:
     pump.start()
     pump.join(5)
     assert str(pump.error) == "gone"
+
+
+def test_a_line_without_end_is_cut() -> None:
+    """It would fill the memory; joining its pieces anew for each chunk would take minutes."""
+    chunk = b"x" * 65536
+    found = list(lines([chunk] * 1024 + [b"end\nlast"]))
+    assert sum(map(len, found)) == 1024 * 65536 + len("endlast")
+    assert max(map(len, found)) <= LONGEST + len(chunk)
+    assert found[-2].endswith("xend")
+    assert found[-1] == "last"
+
+
+def test_what_the_terminal_cannot_show_is_escaped() -> None:
+    raw = io.BytesIO()
+    terminal = io.TextIOWrapper(raw, encoding="ascii")
+    TaggedSink(terminal)("algo-1", "loss \u2193 0.1")
+    assert raw.getvalue() == b"algo-1 | loss \\u2193 0.1\n"
+
+
+def test_a_reader_that_goes_away_does_not_cost_the_log(tmp_path: Path) -> None:
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            raise BrokenPipeError
+
+    with FileTee(TaggedSink(Closed()), tmp_path, ["algo-1"], "log.txt") as tee:
+        pump = Pump("algo-1", [b"one\n", b"two\n"], tee)
+        pump.start()
+        pump.join(5)
+        tee("shardyard", "of no host")
+    assert pump.error is None
+    assert (tmp_path / "algo-1/log.txt").read_text() == "one\ntwo\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shardyard.local import outputs, verdict
-from shardyard.local.spec import JobResult
+from shardyard.local.spec import JobResult, TimeLimit
 
 HOSTS = ("algo-1", "algo-2", "algo-10")
 RANK = (
@@ -47,6 +47,8 @@ def test_without_a_name_the_first_that_ended_failed() -> None:
 
 
 def test_no_host_failed_when_time_ran_out() -> None:
-    given = result(timed_out=True, blamed="algo-2", failures={"algo-1": "same", "algo-2": "same"})
+    given = result(
+        past=TimeLimit(1, "timeout", 1), blamed="algo-2", failures={"algo-1": "same", "algo-2": "same"}
+    )
     assert (given.failed_host, given.job_exit_code) == (None, 124)
     assert outputs.summary(given).count("same") == 1

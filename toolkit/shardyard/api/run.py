@@ -6,19 +6,26 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from shardyard.engines.connect import answering, connect
+from shardyard.engines.connect import answering, connect, endpoint
 from shardyard.errors import ProjectError
-from shardyard.local.job import run_containers, run_processes
-from shardyard.local.logs import TaggedSink
+from shardyard.local import containers, gpus, processes
+from shardyard.local.channels import channels
+from shardyard.local.inputs import at_hand
+from shardyard.local.job import run_containers, run_processes, terminate_as_interrupt
+from shardyard.local.logs import Sink, TaggedSink
+from shardyard.local.outputs import claimed
 from shardyard.local.plan import local_job
 from shardyard.local.pull import ensure_image
-from shardyard.local.spec import JobResult
+from shardyard.local.spec import JobResult, JobSpec
+from shardyard.local.workplace import clean_up, workplace
 from shardyard.plan.findings import refuse_local
 from shardyard.project.load import load
 
-ENGINES = ("docker", "process")
+if TYPE_CHECKING:
+    from shardyard.project.model import Project
+
 DEFAULT_OUTPUT = ".shardyard/run"  # a folder that never enters an image
 
 
@@ -29,35 +36,84 @@ def run(
     processes_per_host: int | None = None,
     inputs: Mapping[str, str | Path] | None = None,
     output: str | Path | None = None,
+    checkpoints: str | Path | None = None,
     engine: str | None = None,
     timeout: float | None = None,
     image: str | None = None,
+    pull: str | None = None,
     log: TextIO | None = None,
 ) -> JobResult:
     """Runs the job under the SageMaker contract on this machine; a failed job is a result, not an exception.
 
     The log of all hosts goes to ``log`` (standard output), each line tagged with its host. Models, outputs
-    and logs are under ``<output>/algo-i``, by default ``.shardyard/run`` in the project.
+    and logs are under ``<output>/algo-i``, by default ``.shardyard/run`` in the project (``run-2`` while another
+    job writes there). ``inputs`` are paths or S3 URIs; ``checkpoints`` is a folder that is kept.
     """
-    if engine is not None and engine not in ENGINES:
-        raise ProjectError(f"engine {engine!r} is unknown; use one of: {', '.join(ENGINES)}")
     flags = {
         "run.hosts": hosts,
         "run.processes_per_host": processes_per_host,
         "run.engine": engine,
         "run.timeout": timeout,
+        "run.checkpoints": str(Path(checkpoints).expanduser().absolute()) if checkpoints else None,
+        "run.pull": pull,
     }
     loaded = load(project, flags)
     refuse_local(loaded)
-    job = local_job(loaded, inputs)
-    place = (
-        Path(output).expanduser().absolute() if output else loaded.path(loaded.run.output or DEFAULT_OUTPUT)
-    )
+    _refuse_flags(loaded, image, pull)
+    given = channels(loaded, inputs)
+    job = local_job(loaded)
     sink = TaggedSink(log or sys.stdout)
-    if loaded.run.engine == "process":
-        return run_processes(replace(job, environment=loaded.image.env | job.environment), place, sink)
+    _say_gpus(loaded, job, sink)
+    own = Path(output).expanduser().absolute() if output else None
+    place = own or loaded.path(loaded.run.output or DEFAULT_OUTPUT)
+    with terminate_as_interrupt(), claimed(place, elsewhere=own is None) as results:
+        if loaded.run.engine == "process":
+            return _processes(loaded, job, given, results, sink)
+        return _containers(loaded, job, given, results, image, sink)
+
+
+def _processes(
+    project: Project, job: JobSpec, given: Mapping[str, Path | str], output: Path, sink: Sink
+) -> JobResult:
+    for name in clean_up("process", lambda name: bool(processes.sweep(name))):
+        sink("shardyard", f"ended what was left of {name}, whose command was killed")
+    with workplace(job.name, "process") as root:
+        here = replace(
+            job,
+            inputs=at_hand(given, root, job.region, sink),
+            environment=project.image.env | dict(job.environment),
+        )
+        return run_processes(here, root, output, sink)
+
+
+def _containers(
+    project: Project,
+    job: JobSpec,
+    given: Mapping[str, Path | str],
+    output: Path,
+    image: str | None,
+    sink: Sink,
+) -> JobResult:
     client = connect()
-    reference = image or loaded.local_tag
-    ensure_image(client, reference, loaded.image.platform, loaded.image.engine)
+    reference, where = image or project.local_tag, f"docker {endpoint()}"
     with answering(f"the job {job.name!r}"):
-        return run_containers(client, reference, job, place, sink)
+        for name in clean_up(where, lambda name: containers.remove(client, name)):
+            sink("shardyard", f"removed what was left of {name}, whose command was killed")
+        ensure_image(client, reference, project.image.platform, project.image.engine, project.run.pull, sink)
+        with workplace(job.name, where) as root:
+            here = replace(job, inputs=at_hand(given, root, job.region, sink))
+            return run_containers(client, reference, here, root, output, sink)
+
+
+def _refuse_flags(project: Project, image: str | None, pull: str | None) -> None:
+    """What would have no effect."""
+    if project.run.engine == "process" and (image or pull):
+        flag = f"--image {image}" if image else f"--pull {pull}"
+        raise ProjectError(f"{flag!r}: plain processes need no image. Remove it, or type: --engine docker")
+
+
+def _say_gpus(project: Project, job: JobSpec, sink: Sink) -> None:
+    if text := gpus.shared(job.gpus):
+        sink("shardyard", text)
+    if project.image.device == "gpu" and not job.gpus:
+        sink("shardyard", "no GPU here: the job runs on the CPU")

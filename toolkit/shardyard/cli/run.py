@@ -19,15 +19,31 @@ def register(app: typer.Typer) -> None:
         hosts: Annotated[int | None, typer.Option("--hosts", min=1)] = None,
         processes_per_host: Annotated[int | None, typer.Option("--processes-per-host", min=1)] = None,
         inputs: Annotated[
-            list[str] | None, typer.Option("--input", metavar="CHANNEL=PATH", help="May be repeated.")
+            list[str] | None,
+            typer.Option(
+                "--input", metavar="CHANNEL=PATH", help="A path, or an S3 URI, once for each channel."
+            ),
         ] = None,
-        output: Annotated[Path | None, typer.Option("--output", help="For <host>/{model,output}.")] = None,
+        output: Annotated[
+            Path | None,
+            typer.Option("--output", help="For <host>/{model,output,log.txt} and the archives of all hosts."),
+        ] = None,
+        checkpoints: Annotated[
+            Path | None,
+            typer.Option("--checkpoints", help="A folder that every host sees, kept from run to run."),
+        ] = None,
         engine: Annotated[
             str | None, typer.Option("--engine", help="docker or process.", autocompletion=run_engines)
         ] = None,
-        timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds.")] = None,
+        timeout: Annotated[
+            float | None, typer.Option("--timeout", help="Seconds; [job] max_run holds as well.")
+        ] = None,
         image: Annotated[
             str | None, typer.Option("--image", help="An image in place of the built one.")
+        ] = None,
+        pull: Annotated[
+            str | None,
+            typer.Option("--pull", help="always, missing or never; by default always, of an image in ECR."),
         ] = None,
         as_json: JsonOption = False,
     ) -> None:
@@ -41,9 +57,11 @@ def register(app: typer.Typer) -> None:
             processes_per_host=processes_per_host,
             inputs=dict(_channel(text) for text in inputs or ()),
             output=output,
+            checkpoints=checkpoints,
             engine=engine,
             timeout=timeout,
             image=image,
+            pull=pull,
             log=sys.stderr if as_json else sys.stdout,
         )
         if result.job_exit_code:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,24 +10,17 @@ from typing import Any
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
-from docker.types import LogConfig
+from docker.types import LogConfig, Mount, Ulimit
 
 from shardyard.errors import JobError, MissingError
-from shardyard.local import archive, contract, layout
-from shardyard.local.spec import JobSpec
+from shardyard.local import archive, contract, gpus, layout
+from shardyard.local.spec import Container, JobSpec
+from shardyard.local.supervise import stop_all
 
 LABEL = "shardyard.job"
-SHM = "1g"
 NO_COMMAND = 127
 STOP_GRACE_S = 5.0
-
-
-PASSED_ON = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-
-
-def credentials(env: Mapping[str, str]) -> dict[str, str]:
-    """The caller's AWS credentials, for scripts that read from S3, as the SDK's local mode passes them."""
-    return {name: env[name] for name in PASSED_ON if env.get(name)}
+_GONE = (DockerException, requests.exceptions.RequestException)
 
 
 class ContainerHost:
@@ -52,20 +44,29 @@ class ContainerHost:
 
 
 class ContainerJob:
-    """The containers and the network of one job."""
+    """The containers and the network of one job. ``secrets`` go into their environment, and no log."""
 
-    def __init__(self, client: docker.DockerClient, image: str, job: JobSpec, root: Path) -> None:
+    def __init__(
+        self, client: docker.DockerClient, image: str, job: JobSpec, root: Path, secrets: Mapping[str, str]
+    ) -> None:
         self._client, self._image, self._job, self._root = client, image, job, root
-        self._network: Any = None
+        self._secrets = dict(secrets)
         self.hosts: list[ContainerHost] = []
 
     def start(self) -> None:
         """Creates all containers with their `/opt/ml`, then starts them together."""
-        self._network = self._client.networks.create(
-            self._job.name, driver="bridge", labels={LABEL: self._job.name}, check_duplicate=True
-        )
+        try:
+            self._client.networks.create(
+                self._job.name, driver="bridge", labels={LABEL: self._job.name}, check_duplicate=True
+            )
+        except APIError as error:
+            raise MissingError(
+                f"the engine makes no network for the job: {error.explanation or error}. "
+                "Where it has no addresses left, type: docker network prune"
+            ) from error
+        settings = options(self._job.container, memory=int(self._client.info().get("MemTotal") or 0))
         for host in self._job.host_names:
-            self.hosts.append(ContainerHost(host, self._create(host)))
+            self.hosts.append(ContainerHost(host, self._create(host, settings)))
         for one in self.hosts:
             base = self._root / one.name / "opt" / "ml"
             layout.write(base, self._job, one.name, "/opt/ml/code")
@@ -74,18 +75,10 @@ class ContainerJob:
             try:
                 one.container.start()
             except APIError as error:
-                raise JobError(
-                    f"{one.name} did not start: {error.explanation or error}. Does {self._image!r} have a "
-                    "`train` command? Type: shardyard build",
-                    job_exit_code=NO_COMMAND,
-                ) from error
+                raise _not_started(one.name, self._image, str(error.explanation or error)) from error
 
-    def _create(self, host: str) -> Any:
+    def _create(self, host: str, settings: dict[str, Any]) -> Any:
         job = self._job
-        volumes = {
-            str(path): {"bind": f"/opt/ml/input/data/{name}", "mode": "ro"}
-            for name, path in job.inputs.items()
-        }
         endpoint = self._client.api.create_endpoint_config(aliases=[host])
         try:
             return self._client.containers.create(
@@ -93,13 +86,14 @@ class ContainerJob:
                 command="train",
                 name=f"{job.name}-{host}",
                 hostname=host,
-                environment=credentials(os.environ) | contract.environment(job),
-                volumes=volumes,
-                shm_size=SHM,
+                environment=self._secrets | contract.environment(job),
+                mounts=mounts(job),
+                device_requests=gpus.requests(job.gpus.get(host, ())),
                 labels={LABEL: job.name},
                 log_config=LogConfig(type="json-file"),
                 network=job.name,
                 networking_config={job.name: endpoint},
+                **settings,
             )
         except ImageNotFound as error:
             raise MissingError(f"this machine has no image {self._image!r}. Type: shardyard build") from error
@@ -108,30 +102,71 @@ class ContainerJob:
 
     def stop(self) -> None:
         """Ends what still runs: after an interrupt the ranks get SIGTERM before their files are taken."""
-        for one in self.hosts:
-            with suppress(DockerException, requests.exceptions.RequestException):
-                if one.poll() is None:
-                    one.stop(STOP_GRACE_S)
+        with suppress(*_GONE):
+            stop_all([one for one in self.hosts if one.poll() is None], STOP_GRACE_S)
 
     def collect(self, output: Path) -> list[str]:
         """What the hosts wrote, under `<output>/<host>`; says what could not be fetched."""
         problems = []
         for one in self.hosts:
-            for folder in layout.WRITTEN_BY_USER:
+            for name, path in layout.written_by_user(self._job).items():
                 try:
-                    chunks, _ = one.container.get_archive(f"/opt/ml/{folder}")
-                    archive.unpack(chunks, output / one.name / folder)
+                    chunks, _ = one.container.get_archive(str(path))
+                    archive.unpack(chunks, output / one.name / name)
                 except NotFound:
                     continue
-                except (DockerException, requests.exceptions.RequestException, OSError) as error:
-                    problems.append(f"{one.name}: /opt/ml/{folder} could not be collected: {error}")
+                except (*_GONE, OSError) as error:
+                    problems.append(f"{one.name}: {path} could not be collected: {error}")
         return problems
 
-    def remove(self) -> None:
-        """Containers first, then the network; what is already gone is fine."""
-        for one in self.hosts:
-            with suppress(DockerException, requests.exceptions.RequestException):
-                one.container.remove(force=True, v=True)
-        if self._network is not None:
-            with suppress(DockerException, requests.exceptions.RequestException):
-                self._network.remove()
+
+def options(container: Container, memory: int) -> dict[str, Any]:
+    """Of every container. Shared memory is half of ``memory`` (bytes), which is what Linux gives a machine of
+    its own and thus an instance; the engine's own 64 MB end a data loader with several workers."""
+    given: dict[str, Any] = {
+        "ulimits": [Ulimit(name=n, soft=v, hard=v) for n, v in container.ulimits.items()]
+    }
+    if container.ipc == "host":
+        return given | {"ipc_mode": "host"}
+    return given | {"shm_size": container.shm_size or memory // 2 or "1g"}
+
+
+def mounts(job: JobSpec) -> list[Mount]:
+    """The inputs, read-only, and the caller's folder of checkpoints."""
+    given = [
+        Mount(str(place), str(path), type="bind", read_only=True)
+        for place, path in layout.places(job).items()
+    ]
+    if job.checkpoints:
+        given.append(Mount(str(job.checkpoint_path), str(job.checkpoints), type="bind"))
+    return given
+
+
+def remove(client: docker.DockerClient, job_name: str) -> bool:
+    """Containers of the job first, then its network; what is already gone is fine. Whether there was any."""
+    mine = {"label": f"{LABEL}={job_name}"}
+    found: list[Any] = []
+    with suppress(*_GONE):
+        found += client.containers.list(all=True, filters=mine, ignore_removed=True)
+    for container in found:
+        with suppress(*_GONE):
+            container.remove(force=True, v=True)
+    with suppress(*_GONE):
+        for network in client.networks.list(filters=mine):
+            found.append(network)
+            network.remove()
+    return bool(found)
+
+
+def _not_started(host: str, image: str, said: str) -> Exception:
+    if "device driver" in said or "nvidia" in said.lower():
+        return MissingError(
+            f"{host} did not start, for the engine cannot give it GPUs: {said}\nInstall the NVIDIA Container "
+            "Toolkit, or set [run] gpus = [] to try it on the CPU"
+        )
+    if "rlimit" in said:
+        return MissingError(f"{host} did not start with [run] ulimits: {said}\nLower or remove them")
+    return JobError(
+        f"{host} did not start: {said}. Does {image!r} have a `train` command? Type: shardyard build",
+        job_exit_code=NO_COMMAND,
+    )

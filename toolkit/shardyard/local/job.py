@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,25 +11,16 @@ from types import FrameType
 
 import docker
 
-from shardyard.errors import JobError
-from shardyard.local import outputs, processes
-from shardyard.local.containers import ContainerJob
+from shardyard.errors import JobError, ProjectError
+from shardyard.local import artifacts, checkpoints, containers, layout, outputs, processes
+from shardyard.local.credentials import credentials
 from shardyard.local.logs import FileTee, Sink
 from shardyard.local.spec import JobResult, JobSpec
 from shardyard.local.supervise import supervise
 
 
 @contextmanager
-def _temporary(name: str) -> Iterator[Path]:
-    root = Path(tempfile.mkdtemp(prefix=f"{name}-"))
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-
-
-@contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
+def terminate_as_interrupt() -> Iterator[None]:
     """SIGTERM cleans up as Ctrl-C does. Signals belong to the main thread; elsewhere nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -47,50 +36,65 @@ def _terminate_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def run_processes(job: JobSpec, output: Path, sink: Sink) -> JobResult:
-    outputs.clear(output, job)
-    with (
-        _terminate_as_interrupt(),
-        _temporary(job.name) as root,
-        FileTee(sink, output, job.host_names) as tee,
-    ):
+def run_processes(job: JobSpec, root: Path, output: Path, sink: Sink) -> JobResult:
+    """``root`` is an empty folder of the job's own."""
+    if not job.checkpoint_path.is_relative_to(layout.ROOT):
+        raise ProjectError(
+            f"[job] checkpoint_local_path {str(job.checkpoint_path)!r} lies outside {str(layout.ROOT)!r}, which "
+            "plain processes cannot be shown. Type: shardyard run --engine docker"
+        )
+    if job.checkpoints:
+        checkpoints.prepare(job.checkpoints)
+    outputs.clear(output)
+    with FileTee(sink, output, job.host_names, outputs.LOG) as tee:
         hosts: list[processes.ProcessHost] = []
+        problems: list[str] = []
         try:
             hosts = processes.start(job, root, keep_out=(output,))
-            result = supervise(hosts, tee, job.timeout)
+            result = supervise(hosts, tee, job.limit)
         finally:
             processes.finish(hosts)
-            outputs.collect_processes(job, root, output)
-    return _reported(result, job, output)
+            problems = outputs.collect_processes(job, root, output)
+            _archive(job, output, sink)
+    return _reported(result, problems, job, output, sink)
 
 
 def run_containers(
-    client: docker.DockerClient, image: str, job: JobSpec, output: Path, sink: Sink
+    client: docker.DockerClient, image: str, job: JobSpec, root: Path, output: Path, sink: Sink
 ) -> JobResult:
-    outputs.clear(output, job)
-    with (
-        _terminate_as_interrupt(),
-        _temporary(job.name) as root,
-        FileTee(sink, output, job.host_names) as tee,
-    ):
-        containers = ContainerJob(client, image, job, root)
+    """``root`` is an empty folder of the job's own."""
+    if job.checkpoints:
+        user = client.api.inspect_image(image)["Config"].get("User") or ""
+        checkpoints.prepare(job.checkpoints, user)
+    outputs.clear(output)
+    with FileTee(sink, output, job.host_names, outputs.LOG) as tee:
+        cluster = containers.ContainerJob(client, image, job, root, credentials())
         problems: list[str] = []
         try:
-            containers.start()
-            result = supervise(containers.hosts, tee, job.timeout)
+            cluster.start()
+            result = supervise(cluster.hosts, tee, job.limit)
         finally:
             try:
-                containers.stop()
-                problems = containers.collect(output)
+                cluster.stop()
+                problems = cluster.collect(output)
+                if kept := checkpoints.give_back(client, image, job):
+                    problems.append(kept)
+                _archive(job, output, sink)
             finally:
-                containers.remove()
-    result = _reported(result, job, output)
-    if problems and not result.job_exit_code:
-        raise JobError("the job ended well, but " + "; ".join(problems))
-    return result
+                containers.remove(client, job.name)
+    return _reported(result, problems, job, output, sink)
 
 
-def _reported(result: JobResult, job: JobSpec, output: Path) -> JobResult:
+def _archive(job: JobSpec, output: Path, sink: Sink) -> None:
+    for name in artifacts.pack(output, job.host_names):
+        sink("shardyard", f"hosts wrote different files {name!r}: the archive has the first host's")
+
+
+def _reported(result: JobResult, problems: list[str], job: JobSpec, output: Path, sink: Sink) -> JobResult:
     outputs.read_failures(result, job, output)
     result.output = str(output)
+    if problems and not result.job_exit_code:
+        raise JobError("the job ended well, but " + "; ".join(problems))
+    for problem in problems:
+        sink("shardyard", problem)
     return result

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from shardyard.local import contract
 from shardyard.local.spec import JobSpec
 
-WRITTEN_BY_USER = ("model", "output", "checkpoints")
+ROOT = PurePosixPath("/opt/ml")
+DATA = ROOT / "input" / "data"
 IGNORED = ("__pycache__", ".git", ".venv", "venv", ".mypy_cache", ".pytest_cache", "*.pyc")
+
+
+def written_by_user(job: JobSpec) -> dict[str, PurePosixPath]:
+    """What is collected at the end: its name in the output, and where the container has it. Checkpoints in a
+    folder of the caller's are there already."""
+    own = {} if job.checkpoints else {"checkpoints": job.checkpoint_path}
+    return {"model": ROOT / "model", "output": ROOT / "output", **own}
 
 
 def write(
     base: Path, job: JobSpec, host: str, submit_directory: str, interface: str = contract.INTERFACE
 ) -> None:
     """The tree and the three configuration files; channels and code are the engines' business."""
-    for folder in ("input/config", "input/data", "model", "output/data", "checkpoints"):
+    for folder in ("input/config", "input/data", "model", "output/data"):
         (base / folder).mkdir(parents=True, exist_ok=True)
     documents = {
         "hyperparameters": contract.hyperparameters(job, submit_directory),
@@ -28,9 +36,11 @@ def write(
         (base / "input/config" / f"{name}.json").write_text(json.dumps(value, indent=1), encoding="utf-8")
 
 
-def link_channels(base: Path, job: JobSpec) -> None:
-    for name, path in job.inputs.items():
-        (base / "input/data" / name).symlink_to(path)
+def places(job: JobSpec) -> dict[PurePosixPath, Path]:
+    """Where in the container each input of this machine is seen: a file is alone in its channel's folder."""
+    return {
+        DATA / name / path.name if path.is_file() else DATA / name: path for name, path in job.inputs.items()
+    }
 
 
 def copy_code(base: Path, job: JobSpec, keep_out: tuple[Path, ...] = ()) -> None:

@@ -8,48 +8,73 @@ from pathlib import Path
 from typing import TextIO
 
 Sink = Callable[[str, str], None]
+LONGEST = 1 << 20  # bytes of a line before it goes on as another: no log fills the memory
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """Chunks of any size to lines; the last one need not end in a newline. A carriage return inside a line
     (a progress bar) stays."""
-    held = bytearray()
+    held: list[bytes] = []
+    length = 0
     for chunk in chunks:
-        held += chunk
-        *whole, rest = bytes(held).split(b"\n")
-        if whole:
-            held = bytearray(rest)
-        for line in whole:
-            yield line.decode("utf-8", errors="replace").rstrip("\r")
-    if held:
-        yield held.decode("utf-8", errors="replace").rstrip("\r")
+        first, *rest = chunk.split(b"\n")
+        held.append(first)
+        length += len(first)
+        for line in rest:
+            yield _text(b"".join(held))
+            held, length = [line], len(line)
+        if length > LONGEST:
+            yield _text(b"".join(held))
+            held, length = [], 0
+    if length:
+        yield _text(b"".join(held))
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", errors="replace").rstrip("\r")
 
 
 class TaggedSink:
-    """Writes `algo-1 | line`; one lock, so that lines of two hosts never mix."""
+    """Writes `algo-1 | line`; one lock, so that lines of two hosts never mix. What the stream's encoding lacks is
+    escaped; a reader that went away costs the rest of the stream, not the job."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
+        self._gone = False
 
     def __call__(self, host: str, line: str) -> None:
+        text = f"{host} | {line}\n"
         with self._lock:
-            self._stream.write(f"{host} | {line}\n")
-            self._stream.flush()
+            if self._gone:
+                return
+            try:
+                self._write(text)
+                self._stream.flush()
+            except BrokenPipeError:
+                self._gone = True
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self._stream.encoding or "ascii"
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 class FileTee:
-    """A sink that also keeps each host's log as `<folder>/<host>/log.txt`."""
+    """A sink that also keeps each host's log as `<folder>/<host>/<name>`. Of others, only passes it on."""
 
-    def __init__(self, inner: Sink, folder: Path, hosts: Iterable[str]) -> None:
+    def __init__(self, inner: Sink, folder: Path, hosts: Iterable[str], name: str) -> None:
         self._inner = inner
         self._files: dict[str, TextIO] = {}
         for host in hosts:
             (folder / host).mkdir(parents=True, exist_ok=True)
-            self._files[host] = (folder / host / "log.txt").open("w", encoding="utf-8")
+            self._files[host] = (folder / host / name).open("w", encoding="utf-8", buffering=1)
 
     def __call__(self, host: str, line: str) -> None:
-        self._files[host].write(line + "\n")
+        if host in self._files:
+            self._files[host].write(line + "\n")
         self._inner(host, line)
 
     def __enter__(self) -> FileTee:
@@ -65,12 +90,23 @@ class Pump(threading.Thread):
 
     def __init__(self, host: str, chunks: Iterable[bytes], sink: Sink) -> None:
         super().__init__(name=f"log-{host}", daemon=True)
-        self._host, self._chunks, self._sink = host, chunks, sink
+        self.host = host
+        self._chunks, self._sink = chunks, sink
         self.error: Exception | None = None
+        self.carried = 0
 
     def run(self) -> None:
         try:
             for line in lines(self._chunks):
-                self._sink(self._host, line)
+                self._sink(self.host, line)
+                self.carried += 1
         except Exception as error:  # reported by the supervisor: a broken log must not hide the job's end
             self.error = error
+
+    def drain(self, quiet_s: float) -> None:
+        """Waits for the log's end: as long as lines come, and ``quiet_s`` after the last one."""
+        while self.is_alive():
+            before = self.carried
+            self.join(quiet_s)
+            if self.carried == before:
+                return

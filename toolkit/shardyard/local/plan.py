@@ -7,14 +7,21 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from shardyard.errors import ProjectError
-from shardyard.local.spec import JobSpec
+from shardyard.local import gpus
+from shardyard.local.spec import CHECKPOINTS, Container, InstanceGroup, JobSpec, TimeLimit
 from shardyard.project.model import Project
+from shardyard.sagemaker.hyperparameters import MODEL_DIR, hyperparameters
+from shardyard.sagemaker.open_values import OpenValues
 
-CHANNEL = re.compile(r"^[A-Za-z0-9._-]+$")
-RESERVED = "code"
+GROUP = "homogeneousCluster"  # SageMaker's name for hosts that are all alike
+DEFAULT_REGION = "us-east-1"
+TIMEOUT_GRACE_S = 10.0
+MAX_RUN_GRACE_S = 120.0  # SageMaker's, for a last checkpoint
+UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 
 
 def job_name(base: str) -> str:
@@ -23,38 +30,88 @@ def job_name(base: str) -> str:
     return f"shardyard-{plain}-{time.strftime('%H%M%S')}-{secrets.token_hex(3)}"
 
 
-def channels(project: Project, given: Mapping[str, str | Path] | None) -> dict[str, Path]:
-    """[run] inputs, then those of the command line, which are relative to the working folder."""
-    found = {name: project.path(path) for name, path in project.run.inputs.items()}
-    found |= {name: Path(path).expanduser().absolute() for name, path in (given or {}).items()}
-    for name, path in found.items():
-        if not CHANNEL.match(name):
-            raise ProjectError(f"input channel {name!r} may hold letters, digits, '.', '_' and '-' only")
-        if not path.exists():
-            raise ProjectError(f"input {name!r}: there is no {str(path)!r}")
-    return found
-
-
-def local_job(project: Project, inputs: Mapping[str, str | Path] | None = None) -> JobSpec:
+def local_job(project: Project, inputs: Mapping[str, Path] | None = None) -> JobSpec:
     """The job that a project describes; hosts and processes are what [run] (or a flag) says."""
-    parallel = project.distribution.model_parallel
-    mpi, run = project.distribution.mpi, project.run
+    name = job_name(project.job.name or project.image.name)
+    region = project.registry.region or os.environ.get("AWS_REGION")
+    groups = (_alike(project),)
+    hosts = [host for group in groups for host in group.hosts]
+    run = project.run
     return JobSpec(
-        name=job_name(project.job.name or project.image.name),
+        name=name,
         program=project.image.entry_point,
         source_dir=project.source_dir,
-        hosts=run.hosts or 1,
-        processes_per_host=run.processes_per_host or 1,
-        instance_type=project.job.instance_type
-        or ("local_gpu" if project.image.device == "gpu" else "local"),
-        hyperparameters=dict(project.job.hyperparameters),
-        mpi_enabled=mpi.enabled,
-        custom_mpi_options=mpi.custom_mpi_options,
-        smdistributed=project.distribution.smdistributed.modelparallel is not None,
-        mp_parameters=dict(parallel.parameters) if parallel else {},
-        inputs=channels(project, inputs),
+        groups=groups,
+        hyperparameters=_hyperparameters(project, name, region or DEFAULT_REGION, groups[0].instance_type),
+        inputs=inputs or {},
         environment=dict(project.job.environment),
-        region=project.registry.region or os.environ.get("AWS_REGION"),
-        timeout=run.timeout,
-        framework=project.image.framework,
+        region=region,
+        limit=limit(run.timeout, project.job.max_run),
+        checkpoints=project.path(run.checkpoints) if run.checkpoints else None,
+        checkpoint_path=_checkpoint_path(project),
+        gpus=_gpus(project, hosts),
+        container=_container(project),
+        needs_mpirun=project.distribution.mpi.enabled,
     )
+
+
+def limit(timeout: float | None, max_run: int | None) -> TimeLimit | None:
+    """The one that comes first."""
+    given = [
+        TimeLimit(timeout, "timeout", TIMEOUT_GRACE_S) if timeout else None,
+        TimeLimit(max_run, "max_run", MAX_RUN_GRACE_S) if max_run else None,
+    ]
+    return min((one for one in given if one), key=lambda one: one.seconds, default=None)
+
+
+def _alike(project: Project) -> InstanceGroup:
+    kind = project.job.instance_type or ("local_gpu" if project.image.device == "gpu" else "local")
+    return InstanceGroup(GROUP, kind, tuple(f"algo-{i + 1}" for i in range(project.run.hosts or 1)))
+
+
+def _hyperparameters(project: Project, name: str, region: str, instance_type: str) -> dict[str, Any]:
+    """Those of the job on SageMaker, with the processes of [run]. A model_dir in S3 becomes the local one."""
+    distribution = project.distribution
+    if distribution.mpi.enabled:
+        mpi = distribution.mpi.model_copy(update={"processes_per_host": project.run.processes_per_host})
+        distribution = distribution.model_copy(update={"mpi": mpi})
+    here = project.model_copy(
+        update={
+            "distribution": distribution,
+            "job": project.job.model_copy(update={"instance_type": instance_type}),
+        }
+    )
+    values = hyperparameters(here, OpenValues(name, region, role_arn="", output_path=""))
+    return values | ({"model_dir": MODEL_DIR} if project.image.framework == "tensorflow" else {})
+
+
+def _checkpoint_path(project: Project) -> PurePosixPath:
+    path = PurePosixPath(project.job.checkpoint_local_path or CHECKPOINTS)
+    if not path.is_absolute() or ".." in path.parts or len(path.parts) < 3:
+        raise ProjectError(
+            f"[job] checkpoint_local_path {str(path)!r} is no folder of its own in the container. "
+            f"Type: checkpoint_local_path = '{CHECKPOINTS}', or remove it"
+        )
+    return path
+
+
+def _gpus(project: Project, hosts: list[str]) -> dict[str, tuple[str, ...]]:
+    if project.image.device != "gpu":
+        return {}
+    ids = gpus.installed() if project.run.gpus is None else tuple(project.run.gpus)
+    processes = project.run.processes_per_host if project.distribution.mpi.enabled else None
+    return gpus.share_out(ids, hosts, processes)
+
+
+def _container(project: Project) -> Container:
+    run = project.run
+    if run.shm_size and run.ipc == "host":
+        raise ProjectError(
+            f"[run] shm_size {run.shm_size!r} with ipc = 'host': /dev/shm is the machine's then. Remove one"
+        )
+    return Container(_bytes(run.shm_size) if run.shm_size else None, dict(run.ulimits), run.ipc)
+
+
+def _bytes(text: str) -> int:
+    unit = text[-1].lower()
+    return int(text[:-1]) * UNITS[unit] if unit in UNITS else int(text)

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from shardyard.errors import MissingError
 from shardyard.local import contract, layout
 from shardyard.local.spec import JobSpec
+from shardyard.local.supervise import stop_all
 
 LAUNCHER = "shardyard_runtime.launch"
 MARK = "SHARDYARD_LOCAL_JOB"
 LOOPBACK = "lo"
 CHUNK = 65536
+STOP_GRACE_S = 5.0
 
 
 def with_mpirun(env: Mapping[str, str]) -> dict[str, str]:
@@ -74,14 +75,13 @@ def start(job: JobSpec, root: Path, keep_out: tuple[Path, ...] = ()) -> list[Pro
     bases = {host: root / host / "opt" / "ml" for host in job.host_names}
     for host, base in bases.items():
         layout.write(base, job, host, str(base / "code"), LOOPBACK)
-        layout.link_channels(base, job)
+        _link(root / host, job)
         layout.copy_code(base, job, keep_out)
-    env = with_mpirun(os.environ) if job.mpi_enabled else dict(os.environ)
-    mark = f"{job.name}-{secrets.token_hex(4)}"
+    env = with_mpirun(os.environ) if job.needs_mpirun else dict(os.environ)
     started: list[ProcessHost] = []
     try:
         for host, base in bases.items():
-            started.append(_start_one(job, host, base, env, mark, bases))
+            started.append(_start_one(job, host, base, env, bases))
     except BaseException:
         for one in started:
             one.stop(0)
@@ -89,14 +89,33 @@ def start(job: JobSpec, root: Path, keep_out: tuple[Path, ...] = ()) -> list[Pro
     return started
 
 
+def _link(machine: Path, job: JobSpec) -> None:
+    """The inputs, and the folder of checkpoints: a link of its own place, or a folder of this run."""
+    links = {place: path.absolute() for place, path in layout.places(job).items()}
+    if job.checkpoints:
+        links[job.checkpoint_path] = job.checkpoints
+    else:
+        _under(machine, job.checkpoint_path).mkdir(parents=True)
+    for place, path in links.items():
+        link = _under(machine, place)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path)
+
+
+def _under(machine: Path, place: PurePosixPath) -> Path:
+    return machine / place.relative_to("/")
+
+
 def _start_one(
-    job: JobSpec, host: str, base: Path, env: dict[str, str], mark: str, bases: dict[str, Path]
+    job: JobSpec, host: str, base: Path, env: dict[str, str], bases: dict[str, Path]
 ) -> ProcessHost:
     given = contract.environment(job) | {
         "SAGEMAKER_BASE_DIR": str(base),
         "SHARDYARD_LOCAL_HOSTS": json.dumps({name: str(path) for name, path in bases.items()}),
-        MARK: mark,
+        MARK: job.name,
     }
+    if host in job.gpus:
+        given["CUDA_VISIBLE_DEVICES"] = ",".join(job.gpus[host])
     process = subprocess.Popen(
         [sys.executable, "-m", LAUNCHER],
         cwd=base / "code",
@@ -106,7 +125,7 @@ def _start_one(
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
-    return ProcessHost(host, process, mark)
+    return ProcessHost(host, process, job.name)
 
 
 def sweep(mark: str) -> list[int]:
@@ -122,9 +141,8 @@ def sweep(mark: str) -> list[int]:
     return killed
 
 
-def finish(hosts: Iterable[ProcessHost]) -> None:
+def finish(hosts: Sequence[ProcessHost]) -> None:
     """Nothing of the job stays: called always, also after Ctrl-C."""
+    stop_all([host for host in hosts if host.poll() is None], STOP_GRACE_S)
     for host in hosts:
-        if host.poll() is None:
-            host.stop(5.0)
         sweep(host.mark)

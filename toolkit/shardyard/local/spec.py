@@ -2,51 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 TIMED_OUT = 124
 INTERRUPTED = 130
+CHECKPOINTS = PurePosixPath("/opt/ml/checkpoints")  # where SageMaker mounts them when the job does not say
+
+
+@dataclass(frozen=True)
+class InstanceGroup:
+    """Hosts of one instance type."""
+
+    name: str
+    instance_type: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """Seconds that a job may take, the setting that says so, and the seconds from SIGTERM to SIGKILL."""
+
+    seconds: float
+    setting: Literal["timeout", "max_run"]
+    grace_s: float
+
+
+@dataclass(frozen=True)
+class Container:
+    """What the containers of a job get beside the contract. ``shm_size`` is in bytes, None: the engine decides;
+    a ulimit of -1 is none."""
+
+    shm_size: int | None = None
+    ulimits: Mapping[str, int] = field(default_factory=dict)
+    ipc: str = "private"
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Everything a local job needs, all paths absolute."""
+    """Everything a local job needs, all paths absolute. ``gpus`` are the ids of each host's devices; no entry
+    for a host: it has none."""
 
     name: str
     program: str
     source_dir: Path
-    hosts: int
-    processes_per_host: int
-    instance_type: str
-    hyperparameters: dict[str, Any]
-    mpi_enabled: bool
-    custom_mpi_options: str
-    smdistributed: bool = False
-    mp_parameters: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, Path] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
+    groups: tuple[InstanceGroup, ...]
+    hyperparameters: Mapping[str, Any]
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     region: str | None = None
-    timeout: float | None = None
-    framework: str = "pytorch"
+    limit: TimeLimit | None = None
+    checkpoints: Path | None = None
+    checkpoint_path: PurePosixPath = CHECKPOINTS
+    gpus: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    container: Container = Container()
+    needs_mpirun: bool = False
 
     @property
     def host_names(self) -> tuple[str, ...]:
-        return tuple(f"algo-{i}" for i in range(1, self.hosts + 1))
+        return tuple(host for group in self.groups for host in group.hosts)
+
+    def group_of(self, host: str) -> InstanceGroup:
+        return next(group for group in self.groups if host in group.hosts)
 
 
 @dataclass
 class JobResult:
-    """Exit code of every host; `failures` holds the text of each failure file."""
+    """Exit code of every host; `failures` holds the text of each failure file. ``past`` is the limit that ended
+    the job, None where none did."""
 
     exit_codes: dict[str, int]
     failures: dict[str, str] = field(default_factory=dict)
-    timed_out: bool = False
+    past: TimeLimit | None = None
     seconds: float = 0.0
     output: str | None = None
     first_failed: str | None = None
     blamed: str | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        return self.past is not None
 
     @property
     def failed_host(self) -> str | None:
@@ -68,6 +105,7 @@ class JobResult:
             "job_exit_code": self.job_exit_code,
             "failed_host": self.failed_host,
             "timed_out": self.timed_out,
+            "time_limit": self.past.setting if self.past else None,
             "exit_codes": self.exit_codes,
             "failures": self.failures,
             "output": self.output,

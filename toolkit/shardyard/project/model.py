@@ -155,14 +155,24 @@ class Job(Section):
 
 @dataclass(frozen=True)
 class Run(Section):
-    """The job on this machine. After loading, ``hosts`` and ``processes_per_host`` are always set."""
+    """The job on this machine. After loading, ``hosts`` and ``processes_per_host`` are always set.
+
+    ``gpus`` are the ids (or UUIDs) that the hosts share out among themselves; None: all that are there.
+    ``shm_size``, ``ulimits`` and ``ipc`` are of containers: -1 means no limit.
+    """
 
     engine: Literal["docker", "process"] = "docker"
     hosts: AtLeastOne | None = None
     processes_per_host: AtLeastOne | None = None
     inputs: dict[str, str] = field(default_factory=dict)
     output: Line | None = None
+    checkpoints: Line | None = None
     timeout: Annotated[float, Limit("gt", 0)] | None = None
+    pull: Literal["always", "missing", "never"] | None = None
+    gpus: list[Word] | None = None
+    shm_size: Annotated[str, Limit("pattern", "^[1-9][0-9]*[bkmgBKMG]?$")] | None = None
+    ulimits: dict[str, Annotated[int, Limit("ge", -1)]] = field(default_factory=dict)
+    ipc: Literal["private", "host"] = "private"
 
 
 @dataclass(frozen=True)

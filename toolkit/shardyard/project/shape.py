@@ -116,4 +116,5 @@ def _hint(where: str) -> str:
     return {
         "image.name": 'lower-case letters, digits and single separators, e.g. name = "team/my-model"',
         "registry.account": 'twelve digits in quotes, e.g. account = "012345678901"',
+        "run.shm_size": 'a number and its unit, e.g. shm_size = "8g"',
     }.get(where, "")
