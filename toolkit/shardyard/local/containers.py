@@ -13,7 +13,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from docker.types import LogConfig, Mount, Ulimit
 
 from shardyard.errors import JobError, MissingError
-from shardyard.local import archive, contract, gpus, layout
+from shardyard.local import archive, contract, gpus, layout, network
 from shardyard.local.spec import Container, JobSpec
 from shardyard.local.supervise import stop_all
 
@@ -31,7 +31,17 @@ class ContainerHost:
         self.container = container
 
     def chunks(self) -> Iterable[bytes]:
-        return self.container.logs(stream=True, follow=True, stdout=True, stderr=True)
+        """The log to its end. An engine that follows a log leaves out a last line without a newline, and may leave
+        out more when it has much to do: what it holds of the log afterwards is all of it."""
+        seen = 0
+        for chunk in self.container.logs(stream=True, follow=True):
+            seen += len(chunk)
+            yield chunk
+        self.container.wait()
+        for chunk in self.container.logs(stream=True, follow=False):
+            if len(chunk) > seen:
+                yield chunk[seen:]
+            seen = max(0, seen - len(chunk))
 
     def poll(self) -> int | None:
         self.container.reload()
@@ -51,19 +61,14 @@ class ContainerJob:
     ) -> None:
         self._client, self._image, self._job, self._root = client, image, job, root
         self._secrets = dict(secrets)
+        self._addresses: dict[str, str] = {}
         self.hosts: list[ContainerHost] = []
 
     def start(self) -> None:
         """Creates all containers with their `/opt/ml`, then starts them together."""
-        try:
-            self._client.networks.create(
-                self._job.name, driver="bridge", labels={LABEL: self._job.name}, check_duplicate=True
-            )
-        except APIError as error:
-            raise MissingError(
-                f"the engine makes no network for the job: {error.explanation or error}. "
-                "Where it has no addresses left, type: docker network prune"
-            ) from error
+        self._addresses = network.make(
+            self._client, self._job.name, {LABEL: self._job.name}, self._job.host_names
+        )
         settings = options(self._job.container, memory=int(self._client.info().get("MemTotal") or 0))
         for host in self._job.host_names:
             self.hosts.append(ContainerHost(host, self._create(host, settings)))
@@ -79,13 +84,14 @@ class ContainerJob:
 
     def _create(self, host: str, settings: dict[str, Any]) -> Any:
         job = self._job
-        endpoint = self._client.api.create_endpoint_config(aliases=[host])
+        endpoint = self._client.api.create_endpoint_config(ipv4_address=self._addresses[host])
         try:
             return self._client.containers.create(
                 self._image,
                 command="train",
                 name=f"{job.name}-{host}",
                 hostname=host,
+                extra_hosts=self._addresses,
                 environment=self._secrets | contract.environment(job),
                 mounts=mounts(job),
                 device_requests=gpus.requests(job.gpus.get(host, ())),
@@ -152,9 +158,9 @@ def remove(client: docker.DockerClient, job_name: str) -> bool:
         with suppress(*_GONE):
             container.remove(force=True, v=True)
     with suppress(*_GONE):
-        for network in client.networks.list(filters=mine):
-            found.append(network)
-            network.remove()
+        for bridge in client.networks.list(filters=mine):
+            found.append(bridge)
+            bridge.remove()
     return bool(found)
 
 
