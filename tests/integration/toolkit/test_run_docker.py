@@ -38,6 +38,7 @@ import docker
 client = docker.from_env()
 client.images.get("{BASE}").tag("{URI}")
 """
+PINNED = [sys.executable, "-m", "tests.integration.toolkit.pinned", "local-demo"]
 TOML = f"""
 [image]
 name = "local-demo"
@@ -193,7 +194,7 @@ def test_how_jobs_end(tmp_path: Path, testbed: tuple[str, ...]) -> None:
 def test_which_image_runs(tmp_path: Path, testbed: tuple[str, ...]) -> None:
     here = project(tmp_path / "here", "work")
     run = [*command("run"), "--hosts", "1", "--image"]
-    never, pushed, held, _, moved, missing, by_digest = run_inside(
+    never, pushed, held, _, moved, missing, by_digest, gone, kept = run_inside(
         testbed,
         Step(here, [*run, "nowhere/at-all:1", "--pull", "never"]),
         Step(here, command("build-and-push", "--json")),
@@ -201,13 +202,19 @@ def test_which_image_runs(tmp_path: Path, testbed: tuple[str, ...]) -> None:
         Step(here, python(MOVE)),  # what this machine holds under the tag is another image now
         Step(here, [*run, URI]),
         Step(here, [*run, URI, "--pull", "missing"]),
-        Step(here, [*command("run", "--hosts", "1"), "--image", "$DIGEST"]),
+        Step(here, [*PINNED, *run]),
+        Step(here, ["env", "AWS_ENDPOINT_URL=http://127.0.0.1:9", *run, URI]),
+        Step(here, ["env", "AWS_ENDPOINT_URL=http://127.0.0.1:9", *run, URI, "--pull", "never"]),
     )
     assert never.code == 3
     assert "has no image 'nowhere/at-all:1'" in never.err
+    assert json.loads(pushed.out)["digest"]
     assert held.code == 0, held
     assert "has moved" not in held.out
     assert moved.code == missing.code == 0, (moved, missing)
     assert f"shardyard | {URI} has moved: from sha256:" in moved.out
-    assert json.loads(pushed.out)["digest"]
-    assert by_digest
+    assert "has moved" not in missing.out
+    assert by_digest.code == 0, by_digest
+    assert gone.code == 4
+    assert "--pull never" in gone.err
+    assert kept.code == 0, kept

@@ -20,7 +20,10 @@ SHORT_ID = 12
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """`host:5000/name:tag` to repository and tag (`latest` where there is none)."""
+    """`host:5000/name:tag` to repository and tag (`latest` where there is none); a digest counts as a tag."""
+    if "@" in reference:
+        head, _, digest = reference.partition("@")
+        return head, digest
     head, colon, tag = reference.rpartition(":")
     return (head, tag) if colon and "/" not in tag else (reference, "latest")
 
