@@ -139,7 +139,7 @@ def test_doctor_says_that_the_engine_is_missing(folder: Path) -> None:
 def test_an_input_that_is_not_there(folder: Path) -> None:
     done = shardyard(folder, "run --engine process --input train=nowhere")
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"input 'train': there is no '{folder}/nowhere'" in done.stderr
+    assert f"run.inputs.train: there is no '{folder}/nowhere'" in done.stderr
 
 
 def test_init_on_a_full_disk_leaves_no_half_project(tmp_path: Path) -> None:

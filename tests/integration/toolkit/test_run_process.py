@@ -67,7 +67,7 @@ def test_the_time_limit_ends_everything(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_ends_everything_and_keeps_outputs(tmp_path: Path) -> None:
-    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    env = {**os.environ, "TMPDIR": str(tmp_path), "SHARDYARD_CACHE": str(tmp_path / "cache")}
     folder = make_project(tmp_path, "hang")
     log = (folder / "stdout").open("w+")
     process = subprocess.Popen(command(*RUN), cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
@@ -79,4 +79,34 @@ def test_an_interrupt_ends_everything_and_keeps_outputs(tmp_path: Path) -> None:
     assert process.wait(40) == 130, (folder / "stdout").read_text()
     assert left_behind(tmp_path) == []
     assert (folder / ".shardyard/run/algo-1/model/model-0").is_file()
-    assert not list(tmp_path.glob("shardyard-*"))
+    assert list((tmp_path / "cache/local").iterdir()) == []
+
+
+def test_checkpoints_are_kept_and_a_killed_commands_job_is_ended(tmp_path: Path) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path), "SHARDYARD_CACHE": str(tmp_path / "cache")}
+    folder = make_project(tmp_path, "hang")
+    run = command(*RUN, "--checkpoints", "kept")
+    (folder / "kept").mkdir()
+    (folder / "kept/old").write_text("x")
+    with (folder / "stdout").open("w+") as log:
+        process = subprocess.Popen(run, cwd=folder, env=env, stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + 40
+        while (folder / "stdout").read_text().count("input forty-two") < 4 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.kill()
+        process.wait()
+    (place,) = (tmp_path / "cache/local").glob("*/algo-1/opt/ml/checkpoints")
+    assert (place / "old").read_text() == "x"
+
+    make_project(tmp_path, "work")
+    done = subprocess.run(run, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert left_behind(tmp_path) == []
+    assert list((tmp_path / "cache/local").iterdir()) == []
+    assert [one.name for one in (folder / "kept").iterdir()] == ["old"]
+
+
+def test_the_engines_own_flags_are_refused(tmp_path: Path, cli: Cli) -> None:
+    done = cli(make_project(tmp_path), *RUN, "--pull", "never")
+    assert done.returncode == 2
+    assert "'--pull never': plain processes need no image" in done.stderr

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -26,6 +28,7 @@ from shardyard.project.load import load
 if TYPE_CHECKING:
     from shardyard.project.model import Project
 
+Results = Callable[[], AbstractContextManager[Path]]  # claims the folder of outputs, when all else is there
 DEFAULT_OUTPUT = ".shardyard/run"  # a folder that never enters an image
 
 
@@ -66,14 +69,15 @@ def run(
     _say_gpus(loaded, job, sink)
     own = Path(output).expanduser().absolute() if output else None
     place = own or loaded.path(loaded.run.output or DEFAULT_OUTPUT)
-    with terminate_as_interrupt(), claimed(place, elsewhere=own is None) as results:
+    results = partial(claimed, place, elsewhere=own is None)
+    with terminate_as_interrupt():
         if loaded.run.engine == "process":
             return _processes(loaded, job, given, results, sink)
         return _containers(loaded, job, given, results, image, sink)
 
 
 def _processes(
-    project: Project, job: JobSpec, given: Mapping[str, Path | str], output: Path, sink: Sink
+    project: Project, job: JobSpec, given: Mapping[str, Path | str], results: Results, sink: Sink
 ) -> JobResult:
     for name in clean_up("process", lambda name: bool(processes.sweep(name))):
         sink("shardyard", f"ended what was left of {name}, whose command was killed")
@@ -83,14 +87,15 @@ def _processes(
             inputs=at_hand(given, root, job.region, sink),
             environment=project.image.env | dict(job.environment),
         )
-        return run_processes(here, root, output, sink)
+        with results() as output:
+            return run_processes(here, root, output, sink)
 
 
 def _containers(
     project: Project,
     job: JobSpec,
     given: Mapping[str, Path | str],
-    output: Path,
+    results: Results,
     image: str | None,
     sink: Sink,
 ) -> JobResult:
@@ -102,7 +107,8 @@ def _containers(
         ensure_image(client, reference, project.image.platform, project.image.engine, project.run.pull, sink)
         with workplace(job.name, where) as root:
             here = replace(job, inputs=at_hand(given, root, job.region, sink))
-            return run_containers(client, reference, here, root, output, sink)
+            with results() as output:
+                return run_containers(client, reference, here, root, output, sink)
 
 
 def _refuse_flags(project: Project, image: str | None, pull: str | None) -> None:
