@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -73,14 +74,10 @@ def _hyperparameters(project: Project, name: str, region: str, instance_type: st
     """Those of the job on SageMaker, with the processes of [run]. A model_dir in S3 becomes the local one."""
     distribution = project.distribution
     if distribution.mpi.enabled:
-        mpi = distribution.mpi.model_copy(update={"processes_per_host": project.run.processes_per_host})
-        distribution = distribution.model_copy(update={"mpi": mpi})
-    here = project.model_copy(
-        update={
-            "distribution": distribution,
-            "job": project.job.model_copy(update={"instance_type": instance_type}),
-        }
-    )
+        mpi = replace(distribution.mpi, processes_per_host=project.run.processes_per_host)
+        distribution = replace(distribution, mpi=mpi)
+    job = replace(project.job, instance_type=instance_type)
+    here = replace(project, distribution=distribution, job=job)
     values = hyperparameters(here, OpenValues(name, region, role_arn="", output_path=""))
     return values | ({"model_dir": MODEL_DIR} if project.image.framework == "tensorflow" else {})
 

@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 
 from shardyard.errors import MissingError, ProjectError
-from shardyard.registry.ecr import explained
+from shardyard.registry.aws.boto import explained
 
 AT_ONCE = 8
 
