@@ -63,6 +63,28 @@ WRITTEN = {
         'device = "cpu"\n',
     ),
 }
+_FEEDERS = """
+[[job.instance_groups]]
+name = "feeders"
+instance_type = "ml.c5.18xlarge"
+"""
+_GROUPS = f"""
+[job]
+{ROLE}
+volume_size = 77
+{_FEEDERS}
+[[job.instance_groups]]
+name = "trainers"
+instance_type = "ml.p4d.24xlarge"
+instance_count = 2
+"""
+_CHOSEN = '[distribution]\ninstance_groups = ["trainers"]\n'
+WRITTEN["groups"] = _toml(
+    "groups", _CHOSEN + _MPI + _PARALLEL + "parameters = {partitions = 2, ddp = true}\n" + _GROUPS
+)
+WRITTEN["groups-tensorflow"] = _toml("groups-tensorflow", _CHOSEN + _MPI + _GROUPS, TENSORFLOW)
+WRITTEN["one-group"] = _toml("one-group", _MPI + _GROUPS.replace(_FEEDERS, ""))
+WRITTEN["groups-plain"] = _toml("groups-plain", _GROUPS)
 WRITTEN["two-hosts"] = _toml(
     "two-hosts",
     f"""

@@ -28,7 +28,7 @@ def block(enabled: bool = True, **parameters: Any) -> dict[str, Any]:
     ],
 )
 def test_what_the_sdk_takes_stays(distribution: dict[str, Any]) -> None:
-    assert past_refusals(distribution, TYPE) == (distribution, {})
+    assert past_refusals(distribution, [TYPE]) == (distribution, {})
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_what_the_sdk_takes_stays(distribution: dict[str, Any]) -> None:
 )
 def test_what_it_refuses_goes_as_a_hyperparameter(parameters: dict[str, Any], instance_type: str) -> None:
     given = block(**parameters)
-    assert past_refusals(given, instance_type) == ({"mpi": MPI}, {"mp_parameters": parameters})
+    assert past_refusals(given, [TYPE, instance_type]) == ({"mpi": MPI}, {"mp_parameters": parameters})
     assert given == block(**parameters)
 
 
 def test_a_disabled_block_on_a_refused_type_leaves_nothing() -> None:
-    assert past_refusals(block(False, partitions=2), "ml.p5.48xlarge") == ({"mpi": MPI}, {})
+    assert past_refusals(block(False, partitions=2), ["ml.p5.48xlarge"]) == ({"mpi": MPI}, {})

@@ -35,7 +35,7 @@ def local_job(project: Project, inputs: Mapping[str, Path] | None = None) -> Job
     """The job that a project describes; hosts and processes are what [run] (or a flag) says."""
     name = job_name(project.job.name or project.image.name)
     region = project.registry.region or os.environ.get("AWS_REGION")
-    groups = (_alike(project),)
+    groups = _groups(project)
     hosts = [host for group in groups for host in group.hosts]
     run = project.run
     return JobSpec(
@@ -43,7 +43,7 @@ def local_job(project: Project, inputs: Mapping[str, Path] | None = None) -> Job
         program=project.image.entry_point,
         source_dir=project.source_dir,
         groups=groups,
-        hyperparameters=_hyperparameters(project, name, region or DEFAULT_REGION, groups[0].instance_type),
+        hyperparameters=_hyperparameters(project, name, region or DEFAULT_REGION),
         inputs=inputs or {},
         environment=dict(project.job.environment),
         region=region,
@@ -65,18 +65,38 @@ def limit(timeout: float | None, max_run: int | None) -> TimeLimit | None:
     return min((one for one in given if one), key=lambda one: one.seconds, default=None)
 
 
-def _alike(project: Project) -> InstanceGroup:
-    kind = project.job.instance_type or ("local_gpu" if project.image.device == "gpu" else "local")
-    return InstanceGroup(GROUP, kind, tuple(f"algo-{i + 1}" for i in range(project.run.hosts or 1)))
+def _groups(project: Project) -> tuple[InstanceGroup, ...]:
+    """Hosts are numbered through all groups."""
+    given, hosts = project.job.instance_groups, project.run.hosts or 1
+    if not given:
+        return (InstanceGroup(GROUP, _instance_type(project), _names(1, hosts)),)
+    total = sum(group.instance_count for group in given)
+    if hosts != total:
+        raise ProjectError(
+            f"[run] hosts is {hosts}, and the [job] instance_groups have {total}. Remove hosts"
+        )
+    groups, first = [], 1
+    for group in given:
+        groups.append(InstanceGroup(group.name, group.instance_type, _names(first, group.instance_count)))
+        first += group.instance_count
+    return tuple(groups)
 
 
-def _hyperparameters(project: Project, name: str, region: str, instance_type: str) -> dict[str, Any]:
+def _names(first: int, count: int) -> tuple[str, ...]:
+    return tuple(f"algo-{number}" for number in range(first, first + count))
+
+
+def _instance_type(project: Project) -> str:
+    return project.job.instance_type or ("local_gpu" if project.image.device == "gpu" else "local")
+
+
+def _hyperparameters(project: Project, name: str, region: str) -> dict[str, Any]:
     """Those of the job on SageMaker, with the processes of [run]. A model_dir in S3 becomes the local one."""
     distribution = project.distribution
     if distribution.mpi.enabled:
         mpi = replace(distribution.mpi, processes_per_host=project.run.processes_per_host)
         distribution = replace(distribution, mpi=mpi)
-    job = replace(project.job, instance_type=instance_type)
+    job = replace(project.job, instance_type=_instance_type(project))
     here = replace(project, distribution=distribution, job=job)
     values = hyperparameters(here, OpenValues(name, region, role_arn="", output_path=""))
     return values | ({"model_dir": MODEL_DIR} if project.image.framework == "tensorflow" else {})

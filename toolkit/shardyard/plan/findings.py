@@ -10,6 +10,7 @@ from shardyard.plan import (
     arithmetic,
     code,
     fabric,
+    groups_of_instances,
     hand_over,
     library,
     machine,
@@ -24,6 +25,9 @@ from shardyard.project.model import Project
 Lookout = Callable[[Project], Iterator[Finding]]
 
 DISTRIBUTION: tuple[Lookout, ...] = (
+    groups_of_instances.described_once,
+    groups_of_instances.named,
+    groups_of_instances.one,
     strategies.one_strategy,
     strategies.enabled,
     parameters.parameters,
@@ -58,6 +62,7 @@ LOOKOUTS: tuple[Lookout, ...] = (
     hand_over.keys,
     hand_over.placement,
     hand_over.instance,
+    groups_of_instances.types,
     machine.instance_type,
     machine.gpus,
     machine.platform,
@@ -91,5 +96,6 @@ def refuse_local(project: Project) -> None:
     mpi, run = project.distribution.mpi, project.run
     given = replace(mpi, processes_per_host=run.processes_per_host)
     distribution = replace(project.distribution, mpi=given)
-    job = replace(project.job, instance_count=run.hosts or 1)
+    hosts = project.job.instance_count if project.job.instance_groups else run.hosts or 1
+    job = replace(project.job, instance_count=hosts)
     refuse(replace(project, distribution=distribution, job=job), LOCAL_LOOKOUTS)

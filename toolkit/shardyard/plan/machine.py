@@ -46,12 +46,18 @@ def instance_type(project: Project) -> Iterator[Finding]:
         yield Finding(
             "warning", "instance-type", _INSTANCE, text, f"did you mean {guess!r}?" if guess else ""
         )
-    elif project.image.device == "gpu" and not found.gpus:
+    elif project.image.device == "gpu" and not found.gpus and not _gpus_elsewhere(project):
         text = f"{found.name} has no GPU, but image.device is 'gpu'"
         yield Finding("error", "no-gpu", _INSTANCE, text, 'device = "cpu", or another instance type')
     elif project.image.device == "cpu" and found.gpus:
         text = f"{found.name} has {found.gpus} GPUs, which an image for 'cpu' leaves idle"
         yield Finding("warning", "idle-gpus", _INSTANCE, text, 'device = "gpu", or another instance type')
+
+
+def _gpus_elsewhere(project: Project) -> bool:
+    """In another group of a job that is not distributed: only its script knows which host does what."""
+    groups = [] if project.distribution.instance_groups else project.job.instance_groups
+    return any((found := instances.find(one.instance_type)) and found.gpus for one in groups)
 
 
 def gpus(project: Project) -> Iterator[Finding]:

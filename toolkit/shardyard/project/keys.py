@@ -18,7 +18,6 @@ _OTHER_STRATEGIES = {
     "pytorchxla": "remove it; model parallelism does not go through XLA",
     "parameter_server": "remove it; replicas are averaged without a server",
     "multi_worker_mirrored_strategy": "remove it; replicas are averaged by the runtime",
-    "instance_groups": "remove it; all hosts of the job take part",
 }
 
 

@@ -13,7 +13,7 @@ from pydantic_core import ValidationError
 
 from shardyard.errors import ProjectError
 from shardyard.project.findings import Finding
-from shardyard.project.model import FILE_NAME, Project
+from shardyard.project.model import FILE_NAME, Job, Project
 from shardyard.project.numbers import too_large
 from shardyard.project.shape import as_findings, before_validation
 from shardyard.project.typed import read
@@ -93,13 +93,24 @@ def complete(project: Project) -> Project:
     """Fills what follows from the rest: hosts and processes of a local run, the repository's name."""
     mpi = project.distribution.mpi
     processes = mpi.processes_per_host if mpi.enabled and mpi.processes_per_host else 1
+    hosts = sum(group.instance_count for group in project.job.instance_groups)
     run = replace(
         project.run,
-        hosts=project.run.hosts or project.job.instance_count,
+        hosts=project.run.hosts or hosts or project.job.instance_count,
         processes_per_host=project.run.processes_per_host or processes,
     )
     registry = replace(project.registry, repository=project.registry.repository or project.image.name)
-    return replace(project, run=run, registry=registry)
+    job = _distributed_over(project.job, project.distribution.instance_groups)
+    return replace(project, run=run, registry=registry, job=job)
+
+
+def _distributed_over(job: Job, names: list[str]) -> Job:
+    """The instances of the groups of these names, or of all groups where none is named."""
+    groups = [group for group in job.instance_groups if group.name in names] or job.instance_groups
+    if not groups:
+        return job
+    count = sum(group.instance_count for group in groups)
+    return replace(job, instance_type=groups[0].instance_type, instance_count=count)
 
 
 def _override(raw: dict[str, Any], overrides: Mapping[str, Any]) -> None:

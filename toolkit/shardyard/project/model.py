@@ -118,10 +118,14 @@ class Mpi(Section):
 
 @dataclass(frozen=True)
 class Distribution(Section):
-    """The same shape as the ``distribution`` argument of an estimator; ``as_dict`` gives that argument."""
+    """The same shape as the ``distribution`` argument of an estimator; ``as_dict`` gives that argument.
+
+    ``instance_groups`` names those of [job] that the training is distributed over.
+    """
 
     smdistributed: Smdistributed = field(default_factory=Smdistributed)
     mpi: Mpi = field(default_factory=Mpi)
+    instance_groups: list[Word] = field(default_factory=list)
 
     @property
     def model_parallel(self) -> ModelParallel | None:
@@ -131,11 +135,22 @@ class Distribution(Section):
 
 
 @dataclass(frozen=True)
+class InstanceGroup(Section):
+    """Instances of one type, in a job whose instances are of several."""
+
+    name: Annotated[str, Limit("pattern", "^[A-Za-z0-9](-?[A-Za-z0-9]){0,63}$")]
+    instance_type: Word
+    instance_count: AtLeastOne = 1
+
+
+@dataclass(frozen=True)
 class Job(Section):
-    """The training job on SageMaker."""
+    """The training job on SageMaker. After loading, ``instance_type`` and ``instance_count`` are those that the
+    training is distributed over, also where ``instance_groups`` says what there is."""
 
     instance_type: str | None = None
     instance_count: AtLeastOne = 1
+    instance_groups: list[InstanceGroup] = field(default_factory=list)
     role: str | None = None
     name: str | None = None
     inputs: dict[str, str] = field(default_factory=dict)

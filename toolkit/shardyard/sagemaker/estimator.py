@@ -11,10 +11,11 @@ import os
 from typing import Any
 
 from shardyard.project.model import Project
-from shardyard.sagemaker.naming import base_job_name, instance_type
+from shardyard.sagemaker import instances
+from shardyard.sagemaker.naming import base_job_name
 from shardyard.sagemaker.request import MAX_RUN_S, whole_vpc
 from shardyard.sagemaker.sdk_v2 import past_refusals
-from shardyard.sagemaker.source import Expression
+from shardyard.sagemaker.source import Expression, call
 from shardyard.sagemaker.templates import render
 
 CLASSES = {"pytorch": ("sagemaker.pytorch", "PyTorch"), "tensorflow": ("sagemaker.tensorflow", "TensorFlow")}
@@ -31,15 +32,13 @@ OPTIONAL = (
 def arguments(project: Project, image_uri: str) -> dict[str, Any]:
     """The keyword arguments of the estimator class; a role that is not configured is the notebook's own."""
     job = project.job
-    machine = instance_type(project)
-    distribution, moved = past_refusals(project.distribution.as_dict(), machine)
+    distribution, moved = past_refusals(project.distribution.as_dict(), instances.types(project))
     given: dict[str, Any] = {
         "entry_point": project.image.entry_point,
         "source_dir": os.path.normpath(os.path.expanduser(project.image.source_dir)),
         "image_uri": image_uri,
         "role": job.role or Expression("sagemaker.get_execution_role()"),
-        "instance_type": machine,
-        "instance_count": job.instance_count,
+        **instances.arguments(project),
         "distribution": distribution,
         "hyperparameters": dict(job.hyperparameters) | moved,
         "base_job_name": base_job_name(project),
@@ -59,15 +58,30 @@ def code(project: Project, image_uri: str) -> str:
     """Code that runs as it stands."""
     module, cls = CLASSES[project.image.framework]
     given = arguments(project, image_uri)
+    groups = given.get("instance_groups", [])
     return render(
         "v2.py.j2",
+        groups=[Expression(call("InstanceGroup", group, 4)) for group in groups],
         image_uri=image_uri,
         module=module,
         cls=cls,
-        arguments=given,
+        arguments=given | _by_variable(groups, given.get("distribution", {})),
         asks_for_role=isinstance(given["role"], Expression),
         inputs=project.job.inputs,
     )
+
+
+def _by_variable(groups: list[dict[str, Any]], distribution: dict[str, Any]) -> dict[str, Any]:
+    """The SDK wants the very objects of the estimator's argument inside its distribution."""
+    if not groups:
+        return {}
+    order = [group["instance_group_name"] for group in groups]
+    chosen = [
+        Expression(f"instance_groups[{order.index(name)}]")
+        for name in distribution.get("instance_groups", [])
+    ]
+    there: dict[str, Any] = {"instance_groups": Expression("instance_groups")}
+    return there | ({"distribution": distribution | {"instance_groups": chosen}} if chosen else {})
 
 
 def document(project: Project, image_uri: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from shardyard.project.model import Project
+from shardyard.sagemaker import instances
 from shardyard.sagemaker.naming import instance_type
 from shardyard.sagemaker.open_values import OpenValues
 
@@ -37,6 +38,8 @@ def distributed(project: Project) -> dict[str, Any]:
     there = project.distribution.given
     mpi, strategies = project.distribution.mpi, project.distribution.smdistributed
     values: dict[str, Any] = {}
+    if names := instances.distribution_groups(project):
+        values["sagemaker_distribution_instance_groups"] = names
     if "mpi" in there:
         values["sagemaker_mpi_enabled"] = mpi.enabled
         if mpi.processes_per_host:
@@ -47,7 +50,7 @@ def distributed(project: Project) -> dict[str, Any]:
         if parallel and parallel.parameters:
             values["mp_parameters"] = parallel.parameters
         values["sagemaker_distributed_dataparallel_enabled"] = bool(data and data.enabled)
-        values["sagemaker_instance_type"] = instance_type(project)
+        values["sagemaker_instance_type"] = None if project.job.instance_groups else instance_type(project)
         if data and data.enabled:
             values["sagemaker_distributed_dataparallel_custom_mpi_options"] = data.custom_mpi_options
     return values

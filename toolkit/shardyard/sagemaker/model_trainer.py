@@ -10,8 +10,9 @@ import os
 from typing import Any
 
 from shardyard.project.model import Project
+from shardyard.sagemaker import instances
 from shardyard.sagemaker.hyperparameters import MODEL_DIR, encoded, hyperparameters
-from shardyard.sagemaker.naming import base_job_name, instance_type
+from shardyard.sagemaker.naming import base_job_name
 from shardyard.sagemaker.open_values import OpenValues, as_json, variable
 from shardyard.sagemaker.request import MAX_RUN_S, VOLUME_GB, whole_vpc
 from shardyard.sagemaker.sdk_v3 import refuse
@@ -23,6 +24,7 @@ CODE = "/opt/ml/input/data/code"  # where the SDK's channel puts source_dir
 CLASSES = {
     "source_code": "SourceCode",
     "compute": "Compute",
+    "instance_groups": "InstanceGroup",
     "stopping_condition": "StoppingCondition",
     "input_data_config": "InputData",
     "output_data_config": "OutputDataConfig",
@@ -39,7 +41,7 @@ def code(project: Project, image_uri: str) -> str:
     return render(
         "v3.py.j2",
         image_uri=image_uri,
-        classes=sorted({CLASSES[name] for name in given if name in CLASSES}),
+        classes=sorted({*_classes(given), *_classes(given["compute"])}),
         hyperparameters=_values(project),
         arguments={name: _built(name, value) for name, value in given.items()},
     )
@@ -59,8 +61,7 @@ def document(project: Project, image_uri: str) -> dict[str, Any]:
             "entry_script": project.image.entry_point,
         },
         "compute": {
-            "instance_type": instance_type(project),
-            "instance_count": job.instance_count,
+            **instances.arguments(project),
             "volume_size_in_gb": job.volume_size or VOLUME_GB,
         },
         "stopping_condition": {"max_runtime_in_seconds": job.max_run or MAX_RUN_S},
@@ -95,10 +96,16 @@ def _values(project: Project) -> dict[str, Any]:
     return values | {"sagemaker_submit_directory": CODE}
 
 
-def _built(name: str, value: Any) -> Any:
+def _classes(table: dict[str, Any]) -> list[str]:
+    return [CLASSES[name] for name in table if name in CLASSES]
+
+
+def _built(name: str, value: Any, indent: int = 4) -> Any:
+    """The value with each of its tables as a call; ``indent``: of the line that the call stands on."""
     cls = CLASSES.get(name)
     if cls is None:
         return value
     if isinstance(value, list):
-        return [Expression(call(cls, item, 8)) for item in value]
-    return Expression(call(cls, value, 4))
+        return [_built(name, item, indent + 4) for item in value]
+    inner = {key: _built(key, item, indent + 4) for key, item in value.items()}
+    return Expression(call(cls, inner, indent))

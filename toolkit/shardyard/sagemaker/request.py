@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from shardyard.errors import ProjectError
 from shardyard.project.model import Project
-from shardyard.sagemaker.naming import instance_type
+from shardyard.sagemaker.instances import resources
 from shardyard.sagemaker.open_values import OpenValues
 
 MAX_RUN_S = 24 * 3600  # the SDK's defaults
@@ -47,11 +47,7 @@ def training_job(
         AlgorithmSpecification={"TrainingImage": image_uri, "TrainingInputMode": "File"},
         HyperParameters=hyperparameters,
         RoleArn=given.role_arn,
-        ResourceConfig={
-            "InstanceType": instance_type(project),
-            "InstanceCount": job.instance_count,
-            "VolumeSizeInGB": job.volume_size or VOLUME_GB,
-        },
+        ResourceConfig=resources(project) | {"VolumeSizeInGB": job.volume_size or VOLUME_GB},
         StoppingCondition={"MaxRuntimeInSeconds": job.max_run or MAX_RUN_S},
         OutputDataConfig={"S3OutputPath": given.output_path},
     )

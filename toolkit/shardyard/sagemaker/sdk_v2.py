@@ -6,7 +6,7 @@ The SDK sends `distribution["smdistributed"]["modelparallel"]["parameters"]` as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 PLACEMENTS = ("cluster", "spread")  # the documented permutations, "DPT" and so on, fail its check
@@ -20,12 +20,15 @@ def refused(parameters: Mapping[str, Any]) -> bool:
     return "default_partition" in parameters and "partitions" not in parameters  # it knows one of the names
 
 
-def past_refusals(distribution: dict[str, Any], instance_type: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def past_refusals(
+    distribution: dict[str, Any], instance_types: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The ``distribution`` argument, and the hyperparameters that stand for what was taken out of it."""
     smdistributed = distribution.get("smdistributed") or {}
     block = smdistributed.get("modelparallel") or {}
     parameters = block.get("parameters") or {} if block.get("enabled") else {}
-    if not block or not (REFUSED_TYPE in instance_type or refused(parameters)):
+    refused_type = any(REFUSED_TYPE in one for one in instance_types)
+    if not block or not (refused_type or refused(parameters)):
         return distribution, {}
     rest = {key: value for key, value in distribution.items() if key != "smdistributed"}
     return rest, {"mp_parameters": parameters} if parameters else {}
