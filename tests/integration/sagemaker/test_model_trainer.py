@@ -19,7 +19,7 @@ from tests.integration.sagemaker import container, projects, variants
 from tests.integration.sagemaker.aws import client_environment, moto, training_job_requests
 from tests.integration.sagemaker.submission import LIMIT, clients
 
-NAMES = ("example", "past-the-sdk", "plain", "mpi-tensorflow", "options-tensorflow", "two-hosts")
+NAMES = ("example", "past-the-sdk", "plain", "mpi-tensorflow", "options-tensorflow", "groups", "two-hosts")
 HOSTS = ["algo-1", "algo-2"]
 SCRIPT = """
 import json, os, sys

@@ -110,3 +110,29 @@ def test_the_engines_own_flags_are_refused(tmp_path: Path, cli: Cli) -> None:
     done = cli(make_project(tmp_path), *RUN, "--pull", "never")
     assert done.returncode == 2
     assert "'--pull never': plain processes need no image" in done.stderr
+
+
+def test_groups_of_different_instances(tmp_path: Path, cli: Cli) -> None:
+    """The group that is named trains on its hosts; the others run the script as one process each."""
+    folder = make_project(tmp_path)
+    text = (folder / "shardyard.toml").read_text()
+    text = text.replace("[distribution.mpi]", '[distribution]\ninstance_groups = ["cpu"]\n[distribution.mpi]')
+    text = text.replace("instance_count = 2\n", "").replace("[run]", "[run]\n")
+    text += """
+[[job.instance_groups]]
+name = "other"
+instance_type = "ml.c5.xlarge"
+[[job.instance_groups]]
+name = "cpu"
+instance_type = "ml.m5.xlarge"
+instance_count = 2
+"""
+    (folder / "shardyard.toml").write_text(text)
+    done = cli(folder, *RUN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "algo-1 | rank 0 of 1 on algo-1" in done.stdout
+    for rank, host in enumerate(("algo-2", "algo-2", "algo-3", "algo-3")):
+        assert f"rank {rank} of 4 on {host}" in done.stdout
+    refused = cli(folder, *RUN, "--hosts", "1")
+    assert refused.returncode == 2
+    assert "instance_groups have 3" in refused.stderr
