@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 Complete = Callable[[str], Iterator[str]]
 
@@ -21,7 +21,8 @@ def _literal(section: str, key: str) -> tuple[str, ...]:
     """The values that shardyard.toml may have for a key."""
     from shardyard.project import model
 
-    return tuple(get_args(get_type_hints(getattr(model, section))[key]))
+    hint = get_type_hints(getattr(model, section))[key]
+    return tuple(get_args(next((one for one in get_args(hint) if get_origin(one) is Literal), hint)))
 
 
 def _regions() -> list[str]:
@@ -44,6 +45,7 @@ def _pythons() -> Iterable[str]:
 
 build_engines = among(lambda: _literal("Image", "engine"))
 run_engines = among(lambda: _literal("Run", "engine"))
+pull_policies = among(lambda: _literal("Run", "pull"))
 regions = among(_regions)
 versions = among(_versions)
 pythons = among(_pythons)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from shardyard.cli.common import JsonOption, ProjectOption, document, note
-from shardyard.cli.completion import run_engines
+from shardyard.cli.completion import pull_policies, run_engines
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +43,11 @@ def register(app: typer.Typer) -> None:
         ] = None,
         pull: Annotated[
             str | None,
-            typer.Option("--pull", help="always, missing or never; by default always, of an image in ECR."),
+            typer.Option(
+                "--pull",
+                help="always, missing or never; by default always, of an image in ECR.",
+                autocompletion=pull_policies,
+            ),
         ] = None,
         as_json: JsonOption = False,
     ) -> None:
