@@ -134,7 +134,7 @@ def test_an_interrupt_leaves_the_job_alone(aws: PlayedAws, project: Path) -> Non
     command.process.send_signal(signal.SIGINT)
     code, _, errors = command.end()
     assert code == 130
-    assert f"aws sagemaker stop-training-job --training-job-name {name}" in errors
+    assert f"aws sagemaker stop-training-job --region us-east-1 --training-job-name {name}" in errors
     assert aws.job(name).training_job_status == "InProgress"
 
 

@@ -13,7 +13,7 @@ from shardyard.local.logs import TaggedSink
 from shardyard.plan.findings import refuse
 from shardyard.project.load import load
 from shardyard.sagemaker.account import Account, pinned
-from shardyard.sagemaker.follow import Follower
+from shardyard.sagemaker.follow import Follower, command
 from shardyard.sagemaker.stop_request import StopRequest
 from shardyard.sagemaker.submit import submit
 
@@ -28,6 +28,11 @@ class Launched:
     status: str | None = None
     reason: str = ""
     model_uri: str | None = None
+
+    @property
+    def stop_command(self) -> str:
+        """What to type to stop it."""
+        return command("stop", self.job_name, region=self.job_arn.split(":")[3])
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -30,10 +30,10 @@ def register(app: typer.Typer) -> None:
         """Submits the training job to SageMaker; prints its name, then its log."""
         from shardyard.api.launch import launch as start
 
-        names: list[str] = []
+        submitted: list[Launched] = []
 
         def started(job: Launched) -> None:
-            names.append(job.job_name)
+            submitted.append(job)
             note(f"shardyard: submitted with {job.image_uri}")
             if not as_json:
                 print(job.job_name, flush=True)
@@ -48,8 +48,8 @@ def register(app: typer.Typer) -> None:
                 started=started,
             )
         except KeyboardInterrupt:
-            if names:
-                note(f"shardyard: {names[0]} goes on; to stop it, type: {_stop(names[0])}")
+            for job in submitted:
+                note(f"shardyard: {job.job_name} goes on; to stop it, type: {job.stop_command}")
             raise
         if as_json:
             document(done.as_dict())
@@ -63,7 +63,3 @@ def register(app: typer.Typer) -> None:
 def _ended(done: Launched) -> str:
     reason = done.reason or "SageMaker gives no reason; the log is above"
     return f"{str(done.status).lower()}: {reason}"
-
-
-def _stop(job_name: str) -> str:
-    return f"aws sagemaker stop-training-job --training-job-name {job_name}"

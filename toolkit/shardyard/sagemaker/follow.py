@@ -40,7 +40,8 @@ class Follower:
     def follow(self, sink: Sink, stop: threading.Event | None = None) -> Ending:
         """Returns at the end. ``stop``, when set meanwhile, stops the job, whose end is followed all the same."""
         wanted = stop or threading.Event()
-        with asking(f"follow {self._name!r}, which goes on without us; {describe(self._name)};"):
+        look = command("describe", self._name, self._account.region)
+        with asking(f"follow {self._name!r}, which goes on without us; look at it with: {look};"):
             job = self._describe()
             while job["TrainingJobStatus"] not in ENDED:
                 self._events.read(sink)
@@ -76,6 +77,6 @@ def ending(job: dict[str, Any]) -> Ending:
     return Ending(status, reason, (job.get("ModelArtifacts") or {}).get("S3ModelArtifacts"))
 
 
-def describe(job_name: str) -> str:
-    """What to type to see a job's state."""
-    return f"look at it with: aws sagemaker describe-training-job --training-job-name {job_name}"
+def command(verb: str, job_name: str, region: str) -> str:
+    """What to type to ``describe`` or ``stop`` a job: the region need not be the one of the caller's settings."""
+    return f"aws sagemaker {verb}-training-job --region {region} --training-job-name {job_name}"
