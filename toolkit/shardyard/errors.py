@@ -48,6 +48,10 @@ class MissingError(ShardyardError):
 
 
 class RemoteError(ShardyardError):
-    """The other side refused: AWS, a registry."""
+    """The other side refused: AWS, a registry. ``code`` is AWS's own name for the error, "" where there is none."""
 
     exit_code = 4
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code

@@ -87,10 +87,11 @@ def pinned(project: Project) -> str:
     try:
         digest = Ecr(found["region"], found["account"]).catalogued_digest(found["repository"], found["tag"])
     except RemoteError as error:
-        code = _code(error)
-        if code == "AccessDeniedException":  # a role that may start jobs need not be one that may read ECR
+        if (
+            error.code == "AccessDeniedException"
+        ):  # a role that may start jobs need not be one that may read ECR
             return uri
-        if code != "RepositoryNotFoundException":
+        if error.code != "RepositoryNotFoundException":
             raise
         digest = None
     if digest is None:
@@ -99,8 +100,3 @@ def pinned(project: Project) -> str:
             "or give --image URI"
         )
     return f"{uri.rpartition(':')[0]}@{digest}"
-
-
-def _code(error: RemoteError) -> str:
-    cause = error.__cause__
-    return str(cause.response["Error"]["Code"]) if isinstance(cause, ClientError) else ""

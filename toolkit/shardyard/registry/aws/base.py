@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from shardyard.errors import RemoteError
+
 
 class Service(Protocol):
     """One service of AWS in one region."""
@@ -19,5 +21,5 @@ class Service(Protocol):
         ...
 
 
-def refused(doing: str, code: object, message: object) -> str:
-    return f"cannot {doing}: AWS said {code}: {message}"
+def refused(doing: str, code: object, message: object) -> RemoteError:
+    return RemoteError(f"cannot {doing}: AWS said {code}: {message}", code=str(code))

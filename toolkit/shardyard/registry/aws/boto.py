@@ -40,7 +40,7 @@ def explained(doing: str) -> Iterator[None]:
         ) from error
     except ClientError as error:
         said = error.response.get("Error", {})
-        raise RemoteError(refused(doing, said.get("Code"), said.get("Message"))) from error
+        raise refused(doing, said.get("Code"), said.get("Message")) from error
     except BotoCoreError as error:
         raise RemoteError(f"cannot {doing}: {error}") from error
 

@@ -56,7 +56,7 @@ class PlainService:
         code = _code(body)
         if code == unless:
             return None
-        raise RemoteError(refused(doing, code or status, _message(body)))
+        raise refused(doing, code or status, _message(body))
 
     def _once(self, operation: str, arguments: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         raw = json.dumps(arguments).encode()
