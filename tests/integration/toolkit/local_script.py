@@ -69,6 +69,7 @@ elif given.mode == "burst" and HOST == "algo-2":
     sys.exit(23)
 elif given.mode == "save":
     signal.signal(signal.SIGTERM, stop)
+    (BASE / "kept/state").write_text(HOST)  # the folder is there, as on SageMaker
     print("waiting", flush=True)
     time.sleep(600)
 elif given.mode == "deaf":

@@ -175,6 +175,7 @@ def test_how_jobs_end(tmp_path: Path, testbed: tuple[str, ...]) -> None:
     for host in ("algo-1", "algo-2"):
         assert f"{host} | saved on SIGTERM" in stopped.out
         assert (save / f".shardyard/run/{host}/model/last").read_text() == host
+        assert (save / f".shardyard/run/{host}/checkpoints/state").read_text() == host
 
     assert "job_exit_code=124" in killed.out
     assert "ran past its time limit (3 s)" in killed.err

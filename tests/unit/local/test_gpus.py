@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shardyard.errors import MissingError
-from shardyard.local.gpus import installed, requests, share_out, shared
+from shardyard.local.gpus import installed, requests, share_out, shared, variables
 
 
 def test_each_host_has_neighbours_of_its_own() -> None:
@@ -33,6 +35,8 @@ def test_a_rank_never_shares_with_another_of_its_host(there: int, hosts: int, pr
 def test_no_gpu_asks_for_nothing() -> None:
     assert share_out((), ("algo-1",), 2) == {}
     assert requests(()) == []
+    assert variables(None) == variables(("0",)) == {}
+    assert variables(()) == {"NVIDIA_VISIBLE_DEVICES": "void"}
 
 
 def test_what_docker_is_asked_for() -> None:
@@ -55,7 +59,7 @@ def test_the_driver_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: object) 
     tool = f"{tmp_path}/nvidia-smi"
     with open(tool, "w") as file:
         file.write("#!/bin/sh\nprintf '0\\n1\\n'\n")
-    __import__("os").chmod(tool, 0o755)
+    os.chmod(tool, 0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert installed({}) == ("0", "1")
     monkeypatch.setenv("PATH", "/nowhere")

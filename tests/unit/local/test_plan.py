@@ -59,6 +59,16 @@ def test_without_mpi_none_is_asked_for(tmp_path: Path) -> None:
     assert local_job(tensorflow).hyperparameters["model_dir"] == "/opt/ml/model"
 
 
+def test_gpus_that_are_there_and_not_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    mpi = "[distribution.mpi]\nenabled = true\n[run]\nhosts = 2\nprocesses_per_host = 2\n"
+    assert local_job(project(tmp_path, mpi, "")).gpus == {"algo-1": ("0", "1"), "algo-2": ("2", "3")}
+    some = local_job(project(tmp_path, mpi + 'gpus = ["7", "8"]', "")).gpus
+    assert some == {"algo-1": ("7", "8"), "algo-2": ("7", "8")}
+    assert local_job(project(tmp_path, mpi + "gpus = []", "")).gpus == {"algo-1": (), "algo-2": ()}
+    assert local_job(project(tmp_path, mpi, 'device = "cpu"')).gpus == {}
+
+
 @pytest.mark.parametrize(
     ("section", "says"),
     [

@@ -121,5 +121,5 @@ def _refuse_flags(project: Project, image: str | None, pull: str | None) -> None
 def _say_gpus(project: Project, job: JobSpec, sink: Sink) -> None:
     if text := gpus.shared(job.gpus):
         sink("shardyard", text)
-    if project.image.device == "gpu" and not job.gpus:
-        sink("shardyard", "no GPU here: the job runs on the CPU")
+    if project.image.device == "gpu" and not any(job.gpus.values()):
+        sink("shardyard", "no GPU for the job: it runs on the CPU")

@@ -76,6 +76,10 @@ class ContainerJob:
             base = self._root / one.name / "opt" / "ml"
             layout.write(base, self._job, one.name, "/opt/ml/code")
             one.container.put_archive("/", archive.pack(base, "opt/ml"))
+            if not self._job.checkpoints:
+                (self._root / "empty").mkdir(exist_ok=True)
+                place = str(self._job.checkpoint_path.relative_to("/"))
+                one.container.put_archive("/", archive.pack(self._root / "empty", place))
         for one in self.hosts:
             try:
                 one.container.start()
@@ -92,7 +96,7 @@ class ContainerJob:
                 name=f"{job.name}-{host}",
                 hostname=host,
                 extra_hosts=self._addresses,
-                environment=self._secrets | contract.environment(job),
+                environment=self._secrets | gpus.variables(job.gpus.get(host)) | contract.environment(job),
                 mounts=mounts(job),
                 device_requests=gpus.requests(job.gpus.get(host, ())),
                 labels={LABEL: job.name},

@@ -60,3 +60,8 @@ def shared(shares: Mapping[str, Sequence[str]]) -> str | None:
 def requests(ids: Sequence[str]) -> list[DeviceRequest]:
     """What the engine is asked for: these devices and no others, with all that CUDA programs need."""
     return [DeviceRequest(device_ids=list(ids), capabilities=[["gpu"]])] if ids else []
+
+
+def variables(ids: Sequence[str] | None) -> dict[str, str]:
+    """Where NVIDIA's runtime is the engine's default, its bases ask for all GPUs by themselves: () means none."""
+    return {"NVIDIA_VISIBLE_DEVICES": "void"} if ids is not None and not ids else {}

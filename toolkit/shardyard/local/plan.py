@@ -115,6 +115,8 @@ def _checkpoint_path(project: Project) -> PurePosixPath:
 def _gpus(project: Project, hosts: list[str]) -> dict[str, tuple[str, ...]]:
     if project.image.device != "gpu":
         return {}
+    if project.run.gpus == []:
+        return dict.fromkeys(hosts, ())
     ids = gpus.installed() if project.run.gpus is None else tuple(project.run.gpus)
     processes = project.run.processes_per_host if project.distribution.mpi.enabled else None
     return gpus.share_out(ids, hosts, processes)

@@ -42,8 +42,8 @@ class Container:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """Everything a local job needs, all paths absolute. ``gpus`` are the ids of each host's devices; no entry
-    for a host: it has none."""
+    """Everything a local job needs, all paths absolute. ``gpus`` are the ids of each host's devices; () keeps
+    a host from those that are there, and no entry says that there are none."""
 
     name: str
     program: str
