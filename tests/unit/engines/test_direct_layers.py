@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from shardyard.engines.direct import layers
@@ -133,6 +133,7 @@ PIECES = st.sampled_from(["a", "b", "a.b", ".wh.a", "..", "ä"])
     st.integers(0, 6000),
     st.binary(min_size=1, max_size=2),
 )
+@example([(["a"], "0")], 515, b"\x01")  # behind the content, in its last block
 def test_what_passes_as_settled_is_what_would_be_written(
     listed: list[tuple[list[str], str]], place: int, dirt: bytes
 ) -> None:

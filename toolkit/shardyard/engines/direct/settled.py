@@ -35,7 +35,9 @@ def settled(archive: BinaryIO) -> bool:
         last = parts
         if kind == b"5":
             folders.add(parts)
-        archive.seek(-(-size // _BLOCK) * _BLOCK, 1)
+        archive.seek(size, 1)
+        if archive.read(-size % _BLOCK).strip(b"\0"):  # what fills the last block up
+            return False
 
 
 def _name(block: bytes) -> str:
