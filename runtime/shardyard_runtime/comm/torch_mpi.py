@@ -206,21 +206,27 @@ class MpiTransport:
             with self._mailed:
                 self._listeners -= 1
 
-    def close(self, timeout: float = 10.0) -> None:
-        """Tells the others that nothing more comes, and ends the thread once all has left, or after ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
+    def close(self, patience: float = 60.0) -> None:
+        """Tells the others that nothing more comes, and ends the thread once all has left.
+
+        Or after ``patience`` seconds in which nothing leaves: somebody may still wait for it on a busy machine.
+        """
         if self._error is None:
             for peer in range(self.size):
                 if peer != self.rank and peer not in self._gone:
                     self.send(peer, _GOODBYE, torch_collectives.counts())
-        while self._unsent() and self._thread.is_alive() and time.monotonic() < deadline:
+        left, deadline = self._unsent(), time.monotonic() + patience
+        while left and self._thread.is_alive() and time.monotonic() < deadline:
             time.sleep(_NAP)
+            before, left = left, self._unsent()
+            if left < before:
+                deadline = time.monotonic() + patience
         self._stopping = True
         self._wake.set()
-        self._thread.join(max(0.0, deadline - time.monotonic()) + 1.0)
+        self._thread.join(patience)
 
-    def _unsent(self) -> bool:
-        return any(out.dest not in self._gone for out in (*self._posted, *self._sending))
+    def _unsent(self) -> int:
+        return sum(out.dest not in self._gone for out in (*self._posted, *self._sending))
 
     def enter_thread(self) -> None:
         """For each thread that runs the script's code: the current GPU is a thread's own, and 0 in a new one."""

@@ -17,6 +17,7 @@ from shardyard_runtime.comm.torch_mpi import MpiTransport
 from shardyard_runtime.torch.pipeline import errors
 from shardyard_runtime.torch.pipeline.caller import Caller
 from shardyard_runtime.torch.pipeline.foresight import Foresight
+from shardyard_runtime.torch.pipeline.log import Log
 from shardyard_runtime.torch.pipeline.messages import (
     Abandoned,
     Backward,
@@ -40,7 +41,10 @@ _KEY = "engine"
 
 
 class Engine:
-    """The pipeline of one rank. ``peers`` are the global ranks of its pipeline group, in pipeline order."""
+    """The pipeline of one rank. ``peers`` are the global ranks of its pipeline group, in pipeline order.
+
+    ``one_order`` are those of its data-parallel group where all of it is to run calls in one order.
+    """
 
     def __init__(
         self,
@@ -50,14 +54,18 @@ class Engine:
         active_microbatches: int,
         device: torch.device,
         replica: int,
+        one_order: tuple[int, ...] = (),
     ) -> None:
         self._transport = transport
         self._peers = peers
         self._active_microbatches = active_microbatches
         self._simple = pipeline == "simple"
         self.streams = Streams(device)
-        self._scheduler = Scheduler(pipeline, self.streams, transport.enter_thread, self._waiting)
+        self._log = Log(transport, one_order, peers) if len(one_order) > 1 else None
+        self._scheduler = Scheduler(pipeline, self.streams, transport.enter_thread, self._waiting, self._log)
         self._replica = replica
+        if self._log is not None:
+            self._log.listen(self._scheduler)
         self._step = 0
         parts = Parts(transport.rank, device, self._scheduler, self.streams, self._post)
         self._store, self._lock = parts.store, parts.lock
@@ -144,7 +152,9 @@ class Engine:
             bodies = prepare()
             results = [None] * len(bodies)
             pending = iter(range(len(bodies)))
-            self._scheduler.run(admit, lambda: finished == len(bodies) or self._outcome is not None)
+            self._scheduler.run(
+                admit, lambda: finished == len(bodies) or self._outcome is not None, self._unpark
+            )
         ended = Ended(self._step, results, self.ran_backward)
         for peer in self._peers[1:]:
             self._post(peer, ended)
@@ -193,8 +203,8 @@ class Engine:
                 self._scheduler.wake(task, None)
 
     def _waiting(self, unmet: Callable[[], bool]) -> contextlib.AbstractContextManager[None]:
-        others = tuple(peer for peer in self._peers if peer != self._transport.rank)
-        return self._transport.waits.waiting(others, self._awaited, unmet)
+        others = {*self._peers, *([] if self._log is None else [self._log.leader])} - {self._transport.rank}
+        return self._transport.waits.waiting(tuple(others), self._awaited, unmet)
 
     def _awaited(self) -> list[str]:
         """What this rank waits for when none of its calls can go on."""
@@ -219,6 +229,8 @@ class Engine:
     def _begin(self) -> None:
         with self._lock:
             self._step += 1
+            if self._log is not None:
+                self._log.begin(self._step)
             self._outcome = None
             self._owner.own_error = None
             self._caller.begin(self._step)
@@ -233,6 +245,8 @@ class Engine:
     def _end(self) -> None:
         with self._lock:  # from here on nothing of this step is taken: it would run in the next one
             self._running = False
+        if self._log is not None:
+            self._log.end()
         self._scheduler.abandon()
         with self._lock:
             self._store.clear()

@@ -117,7 +117,10 @@ class Owner:
         mb = message.microbatch
         name = (message.module or message.operation) if isinstance(message, Execute) else "a backward"
         self._store.when_here(
-            mb, message.awaited, lambda: self._scheduler.spawn(body, mb, phase), f"the call of {name!r}"
+            mb,
+            message.awaited,
+            lambda: self._scheduler.spawn(body, mb, phase, message.call),
+            f"the call of {name!r}",
         )
 
     def _send(self, give: Give) -> None:

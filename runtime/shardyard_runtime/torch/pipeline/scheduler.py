@@ -14,7 +14,9 @@ from typing import Any
 
 from shardyard_runtime.comm.torch_mpi import CommunicationTimeout, bound
 from shardyard_runtime.comm.torch_sites import site_of
+from shardyard_runtime.torch.pipeline.log import Log
 from shardyard_runtime.torch.pipeline.randomness import Streams
+from shardyard_runtime.torch.pipeline.values import CallId
 
 
 class Phase(IntEnum):
@@ -32,8 +34,11 @@ class Task:
     ``unanswered`` counts the calls that it made and did not wait for, ``called`` tells whether it made any of a module.
     """
 
-    def __init__(self, body: Callable[[], None], microbatch: int, phase: Phase) -> None:
+    def __init__(
+        self, body: Callable[[], None], microbatch: int, phase: Phase, call: CallId | None = None
+    ) -> None:
         self.body = body
+        self.call = call  # the served call; None of a microbatch's own body
         self.microbatch = microbatch
         self.phase = phase
         self.value: Any = None
@@ -78,7 +83,8 @@ class Scheduler:
     """Runs tasks by a pick rule: ``interleaved`` takes a ready backward first, ``simple`` a ready forward.
 
     ``enter_thread`` is called once on each thread that runs tasks: the current GPU is a thread's own. The main thread
-    waits inside ``waiting(unmet)``, where ``unmet()`` says whether there still is a reason to.
+    waits inside ``waiting(unmet)``, where ``unmet()`` says whether there still is a reason to. With a ``log`` the rule
+    is for the rank that writes it.
     """
 
     def __init__(
@@ -87,7 +93,9 @@ class Scheduler:
         streams: Streams,
         enter_thread: Callable[[], None],
         waiting: Callable[[Callable[[], bool]], contextlib.AbstractContextManager[None]],
+        log: Log | None = None,
     ) -> None:
+        self._log = log
         self._streams = streams
         self._waiting = waiting
         self._bound = bound()
@@ -101,10 +109,12 @@ class Scheduler:
         self._blocked: set[Task] = set()
         self.error: BaseException | None = None
 
-    def spawn(self, body: Callable[[], None], microbatch: int, phase: Phase) -> None:
+    def spawn(
+        self, body: Callable[[], None], microbatch: int, phase: Phase, call: CallId | None = None
+    ) -> None:
         """Adds a call; any thread may do so."""
         with self._changed:
-            self._ready.append(Task(body, microbatch, phase))
+            self._ready.append(Task(body, microbatch, phase, call))
             self._changed.notify()
 
     def wake(self, task: Task, value: Any) -> None:
@@ -179,9 +189,15 @@ class Scheduler:
         self._idle.append(worker)
         self._returned.release()
 
-    def run(self, admit: Callable[[], Task | None], ended: Callable[[], bool]) -> None:
+    def run(
+        self,
+        admit: Callable[[], Task | None],
+        ended: Callable[[], bool],
+        unpark: Callable[[], None] = lambda: None,
+    ) -> None:
         """Runs ready tasks, and those that ``admit`` offers when the rule prefers one, until ``ended``.
 
+        ``unpark`` makes parked microbatches ready when all have come that far; ``admit`` does so by itself.
         Returns early when a task failed; the caller looks at ``error``.
         """
         while True:
@@ -190,14 +206,17 @@ class Scheduler:
                 while task is None:
                     if self.error is not None or ended():
                         return
-                    task = self._pick(admit)
-                    if task is None and not self._ready:  # offering may itself have made parked calls ready
+                    task = self._pick(admit, unpark)
+                    if (
+                        task is None and not self._runnable()
+                    ):  # offering may itself have made parked calls ready
                         self._wait(ended)
             self._hand_over(task)
 
     def _wait(self, ended: Callable[[], bool]) -> None:
         def unmet() -> bool:
-            return not self._ready and self.error is None and not ended()
+            fresh = self._log is not None and self._log.wants_fresh()
+            return not self._runnable() and not fresh and self.error is None and not ended()
 
         with self._waiting(unmet):
             if not self._changed.wait(self._bound):
@@ -219,7 +238,39 @@ class Scheduler:
                 self._hand_over(task)
         self.error = None
 
-    def _pick(self, admit: Callable[[], Task | None]) -> Task | None:
+    def _runnable(self) -> bool:
+        if self._log is None or not self._log.follows:
+            return bool(self._ready)
+        return self._followed(self._log) is not None
+
+    def _followed(self, log: Log) -> Task | None:
+        """The ready task that the log names, or one in which nothing is left but to wait for answers."""
+        wanted = log.wanted()
+        return next((task for task in self._ready if task.settling or log.name(task) == wanted), None)
+
+    def _pick(self, admit: Callable[[], Task | None], unpark: Callable[[], None]) -> Task | None:
+        if self._log is None:
+            return self._by_rule(admit)
+        if self._log.follows:
+            return self._by_log(self._log, admit, unpark)
+        task = self._by_rule(admit)
+        if task is not None and not task.settling:
+            self._log.record(task)
+        return task
+
+    def _by_log(self, log: Log, admit: Callable[[], Task | None], unpark: Callable[[], None]) -> Task | None:
+        task = self._followed(log)
+        if task is None and log.wants_fresh():
+            task = admit()
+        elif task is None:
+            unpark()
+        else:
+            self._ready.remove(task)
+        if task is not None and not task.settling:
+            log.took()
+        return task
+
+    def _by_rule(self, admit: Callable[[], Task | None]) -> Task | None:
         def rank(task: Task) -> tuple[bool, int]:
             return ((task.phase is Phase.BACKWARD) != self._backward_first, task.microbatch)
 
