@@ -8,7 +8,7 @@ from typing import Any
 from shardyard.project.model import Project
 from shardyard.sagemaker.hyperparameters import hyperparameters
 from shardyard.sagemaker.naming import base_job_name, job_name
-from shardyard.sagemaker.open_values import OpenValues, as_json, as_source, variable
+from shardyard.sagemaker.open_values import OpenValues, as_json, as_source, is_open, variable
 from shardyard.sagemaker.request import needed_role, training_job
 from shardyard.sagemaker.source import Expression
 from shardyard.sagemaker.templates import render
@@ -37,8 +37,8 @@ def code(project: Project, image_uri: str) -> str:
 def document(project: Project, image_uri: str) -> dict[str, Any]:
     """The keyword arguments; null stands for what only the account knows."""
     given = _open(project, job_name(project))
-    values = as_json(hyperparameters(project, given))
-    texts = {key: None if value is None else json.dumps(value) for key, value in values.items()}
+    values = hyperparameters(project, given)
+    texts = {key: None if is_open(value) else json.dumps(value) for key, value in values.items()}
     request: dict[str, Any] = as_json(dict(training_job(project, image_uri, given, {})))
     return request | {"HyperParameters": texts}
 

@@ -13,7 +13,7 @@ from shardyard.project.model import Project
 from shardyard.sagemaker import instances
 from shardyard.sagemaker.hyperparameters import MODEL_DIR, encoded, hyperparameters
 from shardyard.sagemaker.naming import base_job_name
-from shardyard.sagemaker.open_values import OpenValues, as_json, variable
+from shardyard.sagemaker.open_values import OpenValues, is_open, variable
 from shardyard.sagemaker.request import MAX_RUN_S, VOLUME_GB, whole_vpc
 from shardyard.sagemaker.sdk_v3 import refuse
 from shardyard.sagemaker.source import Expression, call
@@ -88,9 +88,7 @@ def _values(project: Project) -> dict[str, Any]:
     """Those of the SDK v2, but for what the SDK v3 keeps to itself until it submits: the job's name."""
     region = project.registry.region or variable("region")
     given = OpenValues(variable("job_name"), region, variable("role_arn"), variable("output_path"))
-    values = {
-        name: value for name, value in as_json(hyperparameters(project, given)).items() if value is not None
-    }
+    values = {name: value for name, value in hyperparameters(project, given).items() if not is_open(value)}
     if project.image.framework == "tensorflow":
         values["model_dir"] = MODEL_DIR
     return values | {"sagemaker_submit_directory": CODE}

@@ -31,7 +31,7 @@ def as_source(value: Any) -> Any:
         return {key: as_source(item) for key, item in value.items()}
     if isinstance(value, list):
         return [as_source(item) for item in value]
-    if not isinstance(value, str) or not _MARK.search(value):
+    if not is_open(value):
         return value
     alone = _MARK.fullmatch(value)
     if alone:
@@ -49,4 +49,8 @@ def as_json(value: Any) -> Any:
         return {key: as_json(item) for key, item in value.items()}
     if isinstance(value, list):
         return [as_json(item) for item in value]
-    return None if isinstance(value, str) and _MARK.search(value) else value
+    return None if is_open(value) else value
+
+
+def is_open(value: Any) -> bool:
+    return isinstance(value, str) and _MARK.search(value) is not None
