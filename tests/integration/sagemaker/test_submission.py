@@ -105,8 +105,10 @@ def test_the_printed_code_names_no_path_of_this_machine(submitted: Submitted, na
 @pytest.mark.parametrize("name", PROJECTS)
 def test_a_local_run_gives_the_same_hyperparameters(submitted: Submitted, name: str) -> None:
     job, project = submitted.job(name), load(submitted.by_name[name].project)
-    spec = dataclasses.replace(local_job(project), name=job["TrainingJobName"])
+    spec = local_job(project)
     local = local_hyperparameters(spec, decoded(job)["sagemaker_submit_directory"])
+    assert local.pop("sagemaker_job_name") == json.dumps(spec.name)
+    assert job["HyperParameters"].pop("sagemaker_job_name") == json.dumps(job["TrainingJobName"])
     if (
         name == "past-the-sdk"
     ):  # what the SDK adds for the block that it was not given; only its owner reads it
