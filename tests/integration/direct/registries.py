@@ -72,7 +72,7 @@ def repository(host: str, name: str) -> Repository:
 
 def _tar(files: dict[str, bytes], links: dict[str, str]) -> bytes:
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz", compresslevel=1) as archive:
+    with tarfile.open(fileobj=out, mode="w") as archive:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size, info.mode = len(content), 0o755
@@ -81,22 +81,28 @@ def _tar(files: dict[str, bytes], links: dict[str, str]) -> bytes:
             info = tarfile.TarInfo(name)
             info.type, info.linkname = tarfile.SYMTYPE, target
             archive.addfile(info)
-    return out.getvalue()
+    return gzip.compress(out.getvalue(), 1, mtime=0)
 
 
-def push_base(host: str, name: str = "base", kind: str = manifests.DOCKER) -> ImageManifest:
+def push_base(
+    host: str,
+    name: str = "base",
+    kind: str = manifests.DOCKER,
+    *,
+    tag: str = "1",
+    files: dict[str, bytes] = FILES,
+    env: tuple[str, ...] = ("PATH=/usr/local/bin:/usr/bin", "OLD=1"),
+    architecture: str = "amd64",
+) -> ImageManifest:
     """A base with a Python, an MPI and a large layer; only names matter."""
-    links = {"usr/bin/python3": "python3.11", "usr/lib/python3/dist-packages/x": "mpi4py"}
-    data = [_tar(FILES, links), _tar({"opt/large": random.Random(7).randbytes(LARGE)}, {})]
+    links = {"usr/bin/python3": next(one for one in files if "bin/python3." in one).rpartition("/")[2]}
+    links["usr/lib/python3/dist-packages/x"] = "mpi4py"
+    data = [_tar(files, links), _tar({"opt/large": random.Random(7).randbytes(LARGE)}, {})]
     plain = [gzip.decompress(one) for one in data]
     config = {
         "os": "linux",
-        "architecture": "amd64",
-        "config": {
-            "Env": ["PATH=/usr/local/bin:/usr/bin", "OLD=1"],
-            "Entrypoint": ["/bin/x"],
-            "Labels": {"a": "b"},
-        },
+        "architecture": architecture,
+        "config": {"Env": list(env), "Entrypoint": ["/bin/x"], "Labels": {"a": "b"}},
         "rootfs": {"type": "layers", "diff_ids": [digest_of(one) for one in plain]},
         "history": [{"created_by": "one"}, {"created_by": "two"}],
         "container": "gone",
@@ -108,5 +114,5 @@ def push_base(host: str, name: str = "base", kind: str = manifests.DOCKER) -> Im
     for blob, content in [*zip(layers, data, strict=True), (described, raw)]:
         Blobs(to).upload(blob, lambda content=content: iter([content]))  # type: ignore[misc]
     manifest = ImageManifest.make(kind, described, tuple(layers))
-    to.put_manifest("1", manifest)
+    to.put_manifest(tag, manifest)
     return manifest

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from shardyard.engines.direct.build import Builder
 from shardyard.engines.direct.context import Context
-from shardyard.engines.direct.dockerfile import pairs, parse, words
 from shardyard.engines.direct.image_config import ImageConfig
 from shardyard.engines.direct.run_lines import RunLines, pip_install
 from shardyard.engines.direct.store import Store
 from shardyard.engines.progress import silent
 from shardyard.errors import ProjectError
-from shardyard.image.render import quoted
+from shardyard.image.dockerfile import pairs, parse, quoted, words
 from shardyard.image.tarball import Writer
 
 BASE = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from docker.errors import ImageNotFound
 
-from shardyard.engines.base import Credentials
+from shardyard.engines.base import Credentials, Recipe
 from shardyard.engines.connect import connect
 from shardyard.engines.docker import DockerEngine, refused, split_reference
 from shardyard.errors import JobError, MissingError, RemoteError
@@ -55,7 +55,7 @@ def engine(events: list[dict[str, Any]], images: dict[str, Any] | None = None) -
 
 def test_build_passes_platform_and_removes_containers() -> None:
     client = FakeClient([{"stream": "ok\n"}], IMAGES)
-    built = DockerEngine(client).build(io.BytesIO(), "mine:1", "linux/arm64")  # type: ignore[arg-type]
+    built = DockerEngine(client).build(Recipe(io.BytesIO(), "mine:1", "linux/arm64"))  # type: ignore[arg-type]
     assert built.reference == "mine:1"
     options = client.api.options
     assert (options["platform"], options["rm"], options["network_mode"]) == ("linux/arm64", True, "host")
@@ -64,7 +64,7 @@ def test_build_passes_platform_and_removes_containers() -> None:
 def test_build_error_names_the_step() -> None:
     failing = engine([{"stream": "Step 2/3 : RUN nope\n"}, {"errorDetail": {"message": "code: 127"}}])
     with pytest.raises(JobError, match="RUN nope") as caught:
-        failing.build(io.BytesIO(), "mine:1", "linux/amd64")
+        failing.build(Recipe(io.BytesIO(), "mine:1", "linux/amd64"))
     assert caught.value.exit_code == 1
 
 

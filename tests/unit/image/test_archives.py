@@ -106,7 +106,7 @@ def test_the_context_holds_what_the_dockerfile_names(project: Project) -> None:
     context.write(project, second)
     assert first.getvalue() == second.getvalue()
     archive = opened(first.getvalue())
-    assert archive.getnames() == ["Dockerfile", "runtime.tar", "code.tar"]
+    assert archive.getnames() == ["runtime.tar", "code.tar", "Dockerfile"]
     inner = archive.extractfile("code.tar")
     assert inner is not None
     assert inner.read() == code(project)

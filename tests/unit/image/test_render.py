@@ -23,6 +23,9 @@ wheelhouse = "wheels"
 ca_bundle = "ca.crt"
 apt = ["openssh-server", "git"]
 run = ["echo hello"]
+build_args = { INDEX = 'https://example.com/"simple"' }
+secrets = { token = { env = "TOKEN" }, netrc = { file = "~/.netrc", target = "/root/.netrc" } }
+user = "trainer"
 env = { ZETA = "z", ALPHA = 'a "$HOME"' }
 [registry]
 region = "us-east-1"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shardyard.beside import Beside
-from shardyard.engines.base import Credentials, Engine, Listener
+from shardyard.engines.base import Credentials, Listener
 from shardyard.engines.choice import Reaching, engine_for
 from shardyard.engines.progress import ConsoleProgress
 from shardyard.errors import ProjectError, RemoteError
@@ -14,7 +14,7 @@ from shardyard.project.load import load
 from shardyard.project.model import Project, Registry
 from shardyard.registry.ecr import Ecr
 from shardyard.registry.manifest import RegistryReader
-from shardyard.registry.publish import Published, Reader, Target, publisher
+from shardyard.registry.publish import Published, Reader, Source, Target, publisher
 from shardyard.registry.settings import Settings, differences, wanted
 
 
@@ -26,7 +26,7 @@ def push(project: str | Path = ".", *, tag: str | None = None, engine: str | Non
 
 
 def push_with(
-    engine: Engine, project: Project, listener: Listener, opened: Opened | None = None
+    engine: Source, project: Project, listener: Listener, opened: Opened | None = None
 ) -> Published:
     """The push itself, on an engine that is there."""
     if engine.find(project.local_tag) is None:
@@ -64,7 +64,7 @@ def sign_in(project: Project) -> SignedIn:
     return SignedIn(ecr, ecr.sign_in())
 
 
-def open_target(engine: Engine, project: Project, signed_in: SignedIn | None = None) -> Opened:
+def open_target(engine: Source, project: Project, signed_in: SignedIn | None = None) -> Opened:
     """Signs in, and makes sure of the repository: known before anything is sent."""
     registry = project.registry
     repository = registry.repository or project.image.name

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from shardyard.cli.common import EngineOption, JsonOption, NoCacheOption, ProjectOption, document
+from shardyard.cli.common import EngineOption, JsonOption, NoCacheOption, ProjectOption, TagOption, document
 
 
 def register(app: typer.Typer) -> None:
     @app.command("build")
     def build(
         project: ProjectOption = Path("."),
-        tag: Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")] = None,
+        tag: TagOption = None,
         engine: EngineOption = None,
         no_cache: NoCacheOption = False,
         as_json: JsonOption = False,
@@ -25,6 +23,6 @@ def register(app: typer.Typer) -> None:
 
         image = make(project, tag=tag, engine=engine, no_cache=no_cache)
         if as_json:
-            document(asdict(image))
+            document(image.as_dict())
         else:
             print(image.reference)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -13,6 +12,7 @@ from shardyard.cli.common import (
     JsonOption,
     NoCacheOption,
     ProjectOption,
+    TagOption,
     document,
 )
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     @app.command("build-and-push")
     def build_and_push(
         project: ProjectOption = Path("."),
-        tag: Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")] = None,
+        tag: TagOption = None,
         engine: EngineOption = None,
         no_cache: NoCacheOption = False,
         by_digest: ByDigestOption = False,

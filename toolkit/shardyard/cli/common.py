@@ -29,6 +29,7 @@ EngineOption = Annotated[
         autocompletion=build_engines,
     ),
 ]
+TagOption = Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")]
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Run every step of the Dockerfile, as if for the first time.")
 ]

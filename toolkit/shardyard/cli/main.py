@@ -12,8 +12,8 @@ from shardyard.errors import ShardyardError
 
 # In the order of --help.
 COMMANDS = (
-    "init", "images", "check", "plan", "render", "build", "push", "build-and-push", "run", "estimator", "launch",
-    "doctor",
+    "init", "images", "check", "plan", "render", "build", "push", "build-and-push", "layers", "sbom", "rebase", "run",
+    "estimator", "launch", "doctor",
 )  # fmt: skip
 
 

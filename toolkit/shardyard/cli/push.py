@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from shardyard.cli.common import ByDigestOption, EngineOption, JsonOption, ProjectOption, document
+from shardyard.cli.common import (
+    ByDigestOption,
+    EngineOption,
+    JsonOption,
+    ProjectOption,
+    TagOption,
+    document,
+)
 
 
 def register(app: typer.Typer) -> None:
     @app.command("push")
     def push(
         project: ProjectOption = Path("."),
-        tag: Annotated[str | None, typer.Option("--tag", help="In place of [registry] tag.")] = None,
+        tag: TagOption = None,
         engine: EngineOption = None,
         by_digest: ByDigestOption = False,
         as_json: JsonOption = False,

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from shardyard.errors import ProjectError
+
+if TYPE_CHECKING:
+    from shardyard.engines.direct.layer_index import LayerIndex
+    from shardyard.image.secret_sources import SecretSource
 
 Event = dict[str, object]
 Listener = Callable[[Event], None]
@@ -36,14 +42,43 @@ def wrong_password(host: str, said: str) -> str:
 
 @dataclass(frozen=True)
 class LocalImage:
-    """An image that the engine holds: its layers are diff ids, base first; `digests` are those of its manifests, as
-    far as the engine knows any."""
+    """An image that the engine knows: its layers are diff ids, base first; `digests` are those of its manifests, as
+    far as the engine knows any, `digest` the one that the reference's own repository has it by; `platform` is
+    os/architecture."""
 
     reference: str
     image_id: str
     size_bytes: int
     layers: tuple[str, ...]
     digests: tuple[str, ...] = ()
+    digest: str | None = None
+    platform: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def as_dict(self) -> dict[str, object]:
+        """Without the labels, one of which is a whole Dockerfile."""
+        return {name: value for name, value in asdict(self).items() if name != "labels"}
+
+    def is_for(self, platform: str) -> bool:
+        """Whether it is of this platform; a variant (arm64/v8) is not compared."""
+        return self.platform == "/".join(platform.split("/")[:2])
+
+    def require(self, platform: str) -> None:
+        """Raises ProjectError where the image, a base, is of another platform."""
+        if not self.is_for(platform):
+            raise ProjectError(
+                f"the base {self.reference!r} is built for {self.platform!r}, not for {platform!r}. "
+                f'Set [image] platform = "{self.platform}", or name another base'
+            )
+
+
+@dataclass(frozen=True)
+class HistoryLine:
+    """One instruction that an image was made by, and the size of the layer it made, 0 for none: unpacked in the
+    Docker engine, compressed in the direct one."""
+
+    created_by: str
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -54,12 +89,28 @@ class PushedImage:
     uploaded: tuple[str, ...]
 
 
-class Engine(Protocol):
-    """Builds from a context, finds, pulls and pushes images."""
+@dataclass(frozen=True)
+class Recipe:
+    """What an image is made from."""
 
-    def build(self, context: BinaryIO, tag: str, platform: str, no_cache: bool = False) -> LocalImage: ...
+    context: BinaryIO
+    tag: str
+    platform: str
+    secrets: tuple[SecretSource, ...] = ()
+    no_cache: bool = False
+
+
+class Engine(Protocol):
+    """Builds from a context, finds, pulls and pushes images. `history` and `contents`, the files of all layers one
+    over the other, are of an image that it holds; JobError where it holds none."""
+
+    def build(self, recipe: Recipe) -> LocalImage: ...
 
     def find(self, reference: str) -> LocalImage | None: ...
+
+    def history(self, reference: str) -> tuple[HistoryLine, ...]: ...
+
+    def contents(self, reference: str) -> LayerIndex: ...
 
     def pull(self, reference: str, platform: str, credentials: Credentials | None) -> LocalImage: ...
 

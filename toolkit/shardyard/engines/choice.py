@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from shardyard.engines.base import Credentials, Engine, Listener
+from shardyard.engines.base import Credentials, Engine, Listener, LocalImage
+from shardyard.errors import ProjectError
 
 if TYPE_CHECKING:
     from shardyard.project.model import Project
@@ -34,3 +35,11 @@ def engine_for(project: Project, listener: Listener) -> Engine:
     from shardyard.engines.docker import DockerEngine
 
     return DockerEngine(listener=listener)
+
+
+def built(engine: Engine, project: Project) -> LocalImage:
+    """The project's image in this engine; ProjectError where there is none yet."""
+    image = engine.find(project.local_tag)
+    if image is None:
+        raise ProjectError(f"there is no image {project.local_tag!r} yet. Type: shardyard build")
+    return image

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from shardyard.engines.base import Credentials, Listener, LocalImage, PushedImage, wrong_password
+from shardyard.engines import buildkit
+from shardyard.engines.base import (
+    Credentials,
+    HistoryLine,
+    Listener,
+    LocalImage,
+    PushedImage,
+    Recipe,
+    wrong_password,
+)
 from shardyard.engines.connect import answering, connect
 from shardyard.engines.progress import silent
-from shardyard.engines.stream import StreamError, aux, checked, failed_step, uploaded_layers
+from shardyard.engines.stream import StreamError, aux, build_failed, checked, uploaded_layers
 from shardyard.errors import JobError, RemoteError
+
+if TYPE_CHECKING:
+    from shardyard.engines.direct.layer_index import LayerIndex
 
 SHORT_ID = 12
 
@@ -35,15 +47,26 @@ class DockerEngine:
         self._client = client or connect()
         self._listener = listener
 
-    def build(self, context: BinaryIO, tag: str, platform: str, no_cache: bool = False) -> LocalImage:
+    def build(self, recipe: Recipe) -> LocalImage:
+        if recipe.secrets:
+            buildkit.build(recipe, self._listener)
+        else:
+            self._build(recipe)
+        built = self.find(recipe.tag)
+        if built is None:
+            raise JobError(f"the build of {recipe.tag!r} ended without an error and without an image")
+        return built
+
+    def _build(self, recipe: Recipe) -> None:
+        tag = recipe.tag
         try:
             with answering(f"the build of {tag!r}"):
                 events = self._client.api.build(
-                    fileobj=context,
+                    fileobj=recipe.context,
                     custom_context=True,
                     tag=tag,
-                    platform=platform,
-                    nocache=no_cache,
+                    platform=recipe.platform,
+                    nocache=recipe.no_cache,
                     rm=True,
                     forcerm=True,
                     network_mode="host",
@@ -52,27 +75,49 @@ class DockerEngine:
                 for _ in checked(events, self._listener):
                     pass
         except StreamError as error:
-            lines = "\n".join(f"  {line}" for line in error.tail)
-            step = failed_step(error.tail)
-            where = f" at {step!r}" if step else ""
-            raise JobError(
-                f"the build of {tag!r} failed{where}: {error.message}\nThe last lines:\n{lines}"
-            ) from error
+            raise build_failed(tag, error) from error
         except APIError as error:
             raise JobError(f"the engine refused to build {tag!r}: {error.explanation or error}") from error
-        built = self.find(tag)
-        if built is None:
-            raise JobError(f"the build of {tag!r} ended without an error and without an image")
-        return built
 
     def find(self, reference: str) -> LocalImage | None:
         try:
             facts = self._client.api.inspect_image(reference)
         except ImageNotFound:
             return None
-        layers = tuple((facts.get("RootFS") or {}).get("Layers") or ())
-        digests = tuple(one.partition("@")[2] for one in facts.get("RepoDigests") or ())
-        return LocalImage(reference, facts["Id"], int(facts["Size"]), layers, digests)
+        own = split_reference(reference)[0] + "@"
+        digests = facts.get("RepoDigests") or ()
+        return LocalImage(
+            reference,
+            facts["Id"],
+            int(facts["Size"]),
+            tuple((facts.get("RootFS") or {}).get("Layers") or ()),
+            tuple(one.partition("@")[2] for one in digests),
+            next((one.partition("@")[2] for one in digests if one.startswith(own)), None),
+            f"{facts.get('Os')}/{facts.get('Architecture')}",
+            (facts.get("Config") or {}).get("Labels") or {},
+        )
+
+    def history(self, reference: str) -> tuple[HistoryLine, ...]:
+        held = self._held(reference)
+        lines = self._client.api.history(held.image_id)
+        return tuple(HistoryLine(str(one["CreatedBy"]), int(one["Size"])) for one in reversed(lines))
+
+    def contents(self, reference: str) -> LayerIndex:
+        from shardyard.engines.direct.layer_index import scan  # late: only a bill of materials asks for it
+
+        held = self._held(reference)
+        with answering(f"the export of {reference!r}"):
+            container = self._client.api.create_container(held.image_id, command=["never-started"])["Id"]
+            try:
+                return scan(self._client.api.export(container))
+            finally:
+                self._client.api.remove_container(container, force=True, v=True)
+
+    def _held(self, reference: str) -> LocalImage:
+        image = self.find(reference)
+        if image is None:
+            raise JobError(f"the engine holds no image {reference!r}. Type: shardyard build")
+        return image
 
     def pull(self, reference: str, platform: str, credentials: Credentials | None) -> LocalImage:
         repository, tag = split_reference(reference)
@@ -96,9 +141,7 @@ class DockerEngine:
 
     def push(self, source: str, target: str, credentials: Credentials) -> PushedImage:
         repository, tag = split_reference(target)
-        image = self.find(source)
-        if image is None:
-            raise JobError(f"the engine holds no image {source!r}. Type: shardyard build")
+        image = self._held(source)
         try:
             with answering(f"the push of {target!r}"), self._tagged(source, target):
                 events = self._client.api.push(

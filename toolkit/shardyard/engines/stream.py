@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from shardyard.engines.base import Event, Listener
+from shardyard.errors import JobError
 
 LOG_TAIL = 20
 _UPLOADED = "Pushed"
@@ -62,7 +63,15 @@ def uploaded_layers(events: Iterable[Event]) -> set[str]:
     return {str(e["id"]) for e in events if e.get("status") == _UPLOADED and e.get("id")}
 
 
+def build_failed(tag: str, error: StreamError) -> JobError:
+    """The end of a build, with the step and what it said last."""
+    step = failed_step(error.tail)
+    where = f" at {step!r}" if step else ""
+    lines = "\n".join(f"  {line}" for line in error.tail)
+    return JobError(f"the build of {tag!r} failed{where}: {error.message}\nThe last lines:\n{lines}")
+
+
 def failed_step(tail: Iterable[str]) -> str | None:
-    """The last `Step 4/9 : RUN ...` of a build's output."""
-    steps = [line for line in tail if re.match(r"Step \d+/\d+ :", line)]
+    """The last `Step 4/9 : RUN ...` of a build's output; BuildKit writes `#7 [4/9] RUN ...`."""
+    steps = [line for line in tail if re.match(r"Step \d+/\d+ :|#\d+ \[[^\]]*\d+/\d+\] ", line)]
     return steps[-1] if steps else None

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from shardyard.errors import ProjectError
-from shardyard.image import code_tar, runtime_tar
+from shardyard.image import code_tar, labels, runtime_tar
+from shardyard.image.dockerfile import quoted
+from shardyard.image.hashing import Hashing
 from shardyard.image.render import render
 from shardyard.image.tarball import Writer
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
 
 
-def write(project: Project, out: BinaryIO) -> None:
-    """Writes the build context: Dockerfile first, then by how often it changes."""
-    writer = Writer(out)
-    writer.data("Dockerfile", render(project).encode())
+def write(project: Project, out: BinaryIO, more_labels: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Writes the build context: by how often it changes, at last the Dockerfile with the labels of this build."""
+    hashed = Hashing(out)
+    writer = Writer(hashed)
     image = project.image
     if image.ca_bundle:
         writer.file("ca-bundle.crt", _existing(project, "ca_bundle", image.ca_bundle))
@@ -30,6 +33,11 @@ def write(project: Project, out: BinaryIO) -> None:
             writer.file(f"wheelhouse/{wheel.name}", wheel)
     _archive(writer, "runtime.tar", lambda file: runtime_tar.write(project, file))
     _archive(writer, "code.tar", lambda file: code_tar.write(project, file))
+    dockerfile = render(project)
+    hashed.note(dockerfile.encode())
+    described = {**more_labels, **labels.of_build(dockerfile, hashed.digest)}
+    line = " ".join(f"{name}={quoted(value)}" for name, value in sorted(described.items()))
+    writer.data("Dockerfile", f"{dockerfile.rstrip()}\nLABEL {line}\n".encode())
     writer.end()
 
 

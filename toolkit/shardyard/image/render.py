@@ -6,29 +6,45 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from shardyard.image import labels
 from shardyard.image.base import base_of
 from shardyard.image.kept import kept
 from shardyard.paths import data_dir
-from shardyard.project.model import Project
+from shardyard.project.model import Image, Project
 
 FOLDER = data_dir("templates") / "image"
+_CERTIFICATES = "PIP_CERT=/opt/shardyard/ca-bundle.crt SSL_CERT_FILE=/opt/shardyard/ca-bundle.crt "
+_PIP = (
+    "PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 "
+    "python3 -m pip install --no-cache-dir"
+)
+_WHEELS = " --find-links /opt/shardyard/wheelhouse"
 
 
 def render(project: Project) -> str:
-    """The Dockerfile's text. Raises ProjectError where the base image cannot be told."""
+    """The Dockerfile's text. Raises ProjectError where the base image cannot be told, or the template is wrong."""
     image = project.image
     variables = {
         "base": base_of(project),
+        "build_args": sorted(image.build_args.items()),
         "apt": sorted(set(image.apt)),
         "requirements": image.requirements is not None,
         "wheelhouse": image.wheelhouse is not None,
         "ca_bundle": image.ca_bundle is not None,
+        "pip": (_CERTIFICATES if image.ca_bundle else "") + _PIP + (_WHEELS if image.wheelhouse else ""),
+        "mounts": _mounts(image),
         "run": image.run,
         "bundled": image.runtime == "bundled",
         "program": image.entry_point,
         "env": sorted(image.env.items()),
+        "user": image.user,
+        "labels": sorted(labels.of_project(project).items()),
     }
-    return _filled(image.framework, variables)
+    if image.template is None:
+        return _filled(image.framework, variables)
+    from shardyard.image.templates import fill_own
+
+    return fill_own(project.path(image.template), image.template, variables)
 
 
 def _filled(framework: str, variables: Mapping[str, Any]) -> str:
@@ -44,6 +60,9 @@ def _filled(framework: str, variables: Mapping[str, Any]) -> str:
     return kept("dockerfiles", json.dumps([framework, variables, texts]).encode(), make).decode()
 
 
-def quoted(value: str) -> str:
-    """A value of an ENV line: in quotes, nothing in it expanded."""
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'
+def _mounts(image: Image) -> str:
+    """What opens the secrets to a RUN line; BuildKit keeps them out of the layer."""
+    return "".join(
+        f"--mount=type=secret,id={name}" + (f",target={one.target} " if one.target else " ")
+        for name, one in sorted(image.secrets.items())
+    )

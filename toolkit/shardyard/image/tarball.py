@@ -13,7 +13,7 @@ import struct
 import tarfile
 from pathlib import Path, PurePosixPath
 from posixpath import dirname
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 _BLOCK = 512
 _KINDS = {b"0": 0o100000, b"5": 0o040000, b"2": 0o120000}
@@ -25,10 +25,16 @@ _USTAR = struct.Struct("100s8s8s8s12s12s8s1s100s8s32s32s8s8s155s12x")
 _ZERO = b"0" * 7
 
 
+class Sink(Protocol):
+    """What an archive is written to."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+
 class Writer:
     """Writes entries in the order of the calls; parents that were not listed come first by themselves."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: Sink) -> None:
         self._out = out
         self._listed: set[str] = set()
 

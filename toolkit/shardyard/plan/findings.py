@@ -17,7 +17,9 @@ from shardyard.plan import (
     mpi_options,
     parameters,
     reserved,
+    secrets,
     strategies,
+    template,
 )
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
@@ -55,7 +57,10 @@ LOOKOUTS: tuple[Lookout, ...] = (
     library.bundled,
     library.original,
     library.newer_parameters,
-    machine.environment,
+    secrets.environment,
+    secrets.build_args,
+    secrets.secrets,
+    template.template,
     *DISTRIBUTION,
     strategies.data_parallel,
     hand_over.values,

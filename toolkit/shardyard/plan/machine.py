@@ -1,4 +1,4 @@
-"""The base image, the environment and the instance type."""
+"""The base image and the instance type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from shardyard.project.findings import Finding, nearest
 from shardyard.project.model import Project
 
 _INSTANCE = "job.instance_type"
-_SECRET_WORDS = {"SECRET", "PASSWORD", "PASSWD", "TOKEN", "CREDENTIAL", "CREDENTIALS"}
 
 
 def base(project: Project) -> Iterator[Finding]:
@@ -22,16 +21,6 @@ def base(project: Project) -> Iterator[Finding]:
         reference_of(project)
     except ProjectError as error:
         yield from error.findings
-
-
-def environment(project: Project) -> Iterator[Finding]:
-    """Names that sound like a secret."""
-    for name in project.image.env:
-        if _SECRET_WORDS & set(name.upper().split("_")) or name.upper().endswith("API_KEY"):
-            text = "sounds like a secret, and everyone who has the image can read it"
-            yield Finding(
-                "warning", "secret", f"image.env.{name}", text, "hand it over with [job.environment]"
-            )
 
 
 def instance_type(project: Project) -> Iterator[Finding]:

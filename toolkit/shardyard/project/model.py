@@ -34,9 +34,12 @@ def _package(text: str) -> str:
     return text
 
 
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
 def _environment(table: dict[str, str]) -> dict[str, str]:
     for name, value in table.items():
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        if not re.fullmatch(_VARIABLE, name):
             raise ValueError(f"{name!r} is no name of an environment variable")
         if name in _CREDENTIALS:
             raise ValueError(f"{name} would be readable by everyone who has the image; use the job's role")
@@ -56,6 +59,25 @@ _PART = "[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 
 
 @dataclass(frozen=True)
+class Secret(Section):
+    """Something that RUN lines may read and that stays in no layer: a file, or a variable of the environment.
+    ``target`` is where they find it, by default ``/run/secrets/NAME``."""
+
+    file: Line | None = None
+    env: Annotated[str, Limit("pattern", f"^{_VARIABLE}$")] | None = None
+    target: Annotated[str, Limit("pattern", "^/[A-Za-z0-9_./-]+$")] | None = None
+
+
+def _secrets(table: dict[str, Secret]) -> dict[str, Secret]:
+    for name, one in table.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            raise ValueError(f"{name!r} is no name of a secret")
+        if (one.file is None) == (one.env is None):
+            raise ValueError(f'{name!r} needs one source: {{ file = "..." }} or {{ env = "..." }}')
+    return table
+
+
+@dataclass(frozen=True)
 class Image(Section):
     """What goes into the image, and what it stands on."""
 
@@ -72,7 +94,11 @@ class Image(Section):
     apt: list[Annotated[str, _package]] = field(default_factory=list)
     env: Annotated[dict[str, str], _environment] = field(default_factory=dict)
     run: list[Line] = field(default_factory=list)
+    build_args: Annotated[dict[str, str], _environment] = field(default_factory=dict)
+    secrets: Annotated[dict[str, Secret], _secrets] = field(default_factory=dict)
     ca_bundle: Line | None = None
+    user: Annotated[str, Limit("pattern", "^([a-z_][a-z0-9_-]{0,30}|[1-9][0-9]{0,8})$")] | None = None
+    template: Line | None = None
     platform: Word = "linux/amd64"
     runtime: Literal["bundled", "image"] = "bundled"
     engine: Literal["docker", "direct"] = "docker"

@@ -9,7 +9,7 @@ from typing import Protocol
 import tenacity
 
 from shardyard.beside import Beside
-from shardyard.engines.base import Credentials, Engine, PushedImage
+from shardyard.engines.base import Credentials, LocalImage, PushedImage
 from shardyard.errors import RemoteError
 from shardyard.registry.ecr import Ecr
 from shardyard.registry.manifest import Manifest
@@ -79,10 +79,18 @@ class Reader(Protocol):
     def manifest(self, repository: str, digest: str) -> Manifest: ...
 
 
+class Source(Protocol):
+    """What holds an image and can push it: an engine, or one that makes the image as it goes there."""
+
+    def find(self, reference: str) -> LocalImage | None: ...
+
+    def push(self, source: str, target: str, credentials: Credentials) -> PushedImage: ...
+
+
 class PushPublisher:
     """The push itself."""
 
-    def __init__(self, engine: Engine, credentials: Credentials) -> None:
+    def __init__(self, engine: Source, credentials: Credentials) -> None:
         self._engine, self._credentials = engine, credentials
 
     def publish(self, source: str, target: Target) -> Published:
@@ -99,7 +107,7 @@ class Settled:
     """For a repository whose tags never move: what lies under the tag is this very image, and nothing is to be
     sent, or it is another, and nothing can be sent."""
 
-    def __init__(self, inner: Publisher, engine: Engine, reader: Reader) -> None:
+    def __init__(self, inner: Publisher, engine: Source, reader: Reader) -> None:
         self._inner, self._engine, self._reader = inner, engine, reader
 
     def publish(self, source: str, target: Target) -> Published:
@@ -131,7 +139,7 @@ class Retrying:
 class Verified:
     """Believes a push when the registry and ECR's catalogue both name the digest that was pushed."""
 
-    def __init__(self, inner: Publisher, engine: Engine, ecr: Ecr, reader: Reader, wait_s: float) -> None:
+    def __init__(self, inner: Publisher, engine: Source, ecr: Ecr, reader: Reader, wait_s: float) -> None:
         self._inner, self._engine, self._ecr, self._reader = inner, engine, ecr, reader
         self._wait_s = wait_s
 
@@ -184,7 +192,7 @@ def taken(target: Target) -> RemoteError:
 
 
 def publisher(
-    engine: Engine,
+    engine: Source,
     ecr: Ecr,
     credentials: Credentials,
     reader: Reader,

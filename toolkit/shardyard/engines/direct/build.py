@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from posixpath import join
 
 from shardyard.engines.base import Listener
 from shardyard.engines.direct import layers
 from shardyard.engines.direct.context import Context
-from shardyard.engines.direct.dockerfile import Instruction, command, expanded, pairs, parse, words
 from shardyard.engines.direct.image_config import ImageConfig
+from shardyard.engines.direct.settings import Settings
 from shardyard.engines.direct.store import Layer, Store
 from shardyard.errors import ProjectError
+from shardyard.image.dockerfile import Instruction, parse, words
 
 WAY_OUT = "Use the docker engine for it: shardyard build-and-push --engine docker. Or put it into a base image of your own"
 
@@ -30,6 +30,7 @@ class Builder:
     ) -> None:
         self.context, self.config, self.store = context, config, store
         self._run, self._listener = run, listener
+        self._settings = Settings(config)
         self.layers: list[Layer] = []
         self.copied: dict[str, str] = {}  # path in the image to name in the context
 
@@ -43,32 +44,17 @@ class Builder:
                 raise ProjectError(f"{str(step)!r}: the direct engine builds one stage. {WAY_OUT}")
 
     def _step(self, step: Instruction) -> None:
-        settings, env = self.config.settings, self.config.env
         match step.name:
-            case "ENV":
-                self.config.add_env(pairs(step.text, env), str(step))
-            case "LABEL":
-                self.config.add_labels(pairs(step.text, env), str(step))
             case "ADD" | "COPY":
                 self._files(step)
             case "RUN":
                 self._add(self._run(self, step.text), step)
-            case "WORKDIR":
-                settings["WorkingDir"] = join(settings.get("WorkingDir") or "/", expanded(step.text, env))
-                self.config.note(str(step))
-            case "USER":
-                settings["User"] = expanded(step.text, env)
-                self.config.note(str(step))
-            case "ENTRYPOINT" | "CMD":
-                settings["Entrypoint" if step.name == "ENTRYPOINT" else "Cmd"] = command(step.text)
-                if step.name == "ENTRYPOINT":
-                    settings.pop("Cmd", None)  # the base's arguments belong to the base's entrypoint
-                self.config.note(str(step))
             case _:
-                raise ProjectError(f"the direct engine cannot carry out {str(step)!r}. {WAY_OUT}")
+                if not self._settings.apply(step):
+                    raise ProjectError(f"the direct engine cannot carry out {str(step)!r}. {WAY_OUT}")
 
     def _files(self, step: Instruction) -> None:
-        given = words(step.text, self.config.env)
+        given = words(step.text, self._settings.variables)
         if len(given) != 2 or given[0].startswith("--") or "://" in given[0] or not given[1].startswith("/"):
             raise ProjectError(f"the direct engine cannot carry out {str(step)!r}. {WAY_OUT}")
         source, target = given

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import BinaryIO
 
-from shardyard.engines.base import Credentials, Listener, LocalImage, PushedImage
+from shardyard.engines.base import Credentials, HistoryLine, Listener, LocalImage, PushedImage, Recipe
 from shardyard.engines.choice import Renew
 from shardyard.engines.direct import run_lines
 from shardyard.engines.direct.build import Builder
 from shardyard.engines.direct.context import Context
-from shardyard.engines.direct.dockerfile import expanded, parse
 from shardyard.engines.direct.file_tree import merged
-from shardyard.engines.direct.image_config import BASE_DIGEST, BASE_NAME, ImageConfig
-from shardyard.engines.direct.layer_index import LayerIndex, scan
+from shardyard.engines.direct.image_config import ImageConfig
+from shardyard.engines.direct.layer_index import NOTED, LayerIndex, scan
 from shardyard.engines.direct.reader import KeptReader
 from shardyard.engines.direct.run_lines import RunLines
 from shardyard.engines.direct.store import Record, Store, descriptor
@@ -22,8 +20,10 @@ from shardyard.engines.direct.target_python import TargetPython, find
 from shardyard.engines.direct.transfer import Action, Destination, Transfer, together
 from shardyard.engines.progress import silent
 from shardyard.errors import JobError, ProjectError, RemoteError
+from shardyard.image import labels
+from shardyard.image.dockerfile import expanded, parse
 from shardyard.registry.oci.auth import Authorized
-from shardyard.registry.oci.blobs import Blobs
+from shardyard.registry.oci.blobs import CHUNK, Blobs
 from shardyard.registry.oci.client import Repository
 from shardyard.registry.oci.manifests import CONFIG_TYPE, LAYER_TYPE, Descriptor, ImageManifest, digest_of
 from shardyard.registry.oci.reference import parse as parse_reference
@@ -57,30 +57,36 @@ class DirectEngine:
 
     def find(self, reference: str) -> LocalImage | None:
         record = self.store.find(reference)
-        if record is None:
-            return None
-        manifest = self.store.manifest(record)
-        layers = tuple(self.store.config(record)["rootfs"]["diff_ids"])
-        size = manifest.config.size + sum(one.size for one in manifest.layers)
-        return LocalImage(reference, manifest.config.digest, size, layers, (manifest.digest,))
+        return self._described(reference, record) if record is not None else None
+
+    def _described(self, reference: str, record: Record) -> LocalImage:
+        manifest, config = self.store.manifest(record), self.store.config(record)
+        return LocalImage(
+            reference,
+            manifest.config.digest,
+            manifest.config.size + sum(one.size for one in manifest.layers),
+            tuple(config["rootfs"]["diff_ids"]),
+            (manifest.digest,),
+            manifest.digest,
+            f"{config.get('os')}/{config.get('architecture')}",
+            (config.get("config") or {}).get("Labels") or {},
+        )
 
     def pull(self, reference: str, platform: str, credentials: Credentials | None) -> LocalImage:
         """Learns what the image is; its layers stay where they are."""
-        self._look_up(reference, platform, credentials)
-        found = self.find(reference)
-        assert found is not None
-        return found
+        return self._described(reference, self._look_up(reference, platform, credentials))
 
-    def build(self, context: BinaryIO, tag: str, platform: str, no_cache: bool = False) -> LocalImage:
-        opened = Context(context)
+    def build(self, recipe: Recipe) -> LocalImage:
+        tag, platform = recipe.tag, recipe.platform
+        opened = Context(recipe.context)
         name = base_name(opened.dockerfile)
-        base = self._base(name, platform, fresh=no_cache)
+        base = self._base(name, platform, fresh=recipe.no_cache)
         under = self.store.manifest(base)
         config = ImageConfig(self.store.config(base))
         target = partial(self.target_python, base, config.env)
         builder = Builder(opened, config, self.store, RunLines(target, platform), self.listener)
         builder.all()
-        config.add_labels({BASE_NAME: name, BASE_DIGEST: base.base.partition("@")[2]})
+        config.add_labels(labels.of_base(name, base.base.partition("@")[2], len(under.layers)))
         raw = config.raw()
         manifest = ImageManifest.make(
             under.media_type,
@@ -101,17 +107,13 @@ class DirectEngine:
         """Brings the base's layers to the target ahead of the build, which may want to look into them: what
         is streamed is looked into on its way, and comes over the line once."""
         record = self._base(base, platform)
-        transfer = Transfer(self._destination(target, credentials), self.store, self.listener)
+        transfer = Transfer(self.destination(target, credentials), self.store, self.listener)
         together(self._base_actions(transfer, record, self.store.manifest(record)))
 
     def push(self, source: str, target: str, credentials: Credentials) -> PushedImage:
-        record = self.store.find(source)
-        if record is None:
-            raise JobError(
-                f"the direct engine holds no image {source!r}. Type: shardyard build --engine direct"
-            )
+        record = self._built(source)
         manifest = self.store.manifest(record)
-        to = self._destination(target, credentials)
+        to = self.destination(target, credentials)
         transfer = Transfer(to, self.store, self.listener)
         own = manifest.layers[record.base_layers :]
         actions: list[Action] = [partial(transfer.own, one) for one in (*own, manifest.config)]
@@ -128,65 +130,93 @@ class DirectEngine:
         """Reads the target's repository, over the connections of the push; `renew` signs in to it anew."""
         host = parse_reference(target).host
         self._signed[host] = Authorized(self._http, host, renew, credentials)
-        to = self._destination(target, credentials)
+        to = self.destination(target, credentials)
         return KeptReader(to.repository, to.previous is not None, self.store)
+
+    def history(self, reference: str) -> tuple[HistoryLine, ...]:
+        record = self._built(reference)
+        sizes = iter(one.size for one in self.store.manifest(record).layers)
+        return tuple(
+            HistoryLine(str(one.get("created_by") or ""), 0 if one.get("empty_layer") else next(sizes, 0))
+            for one in self.store.config(record).get("history") or ()
+        )
+
+    def contents(self, reference: str) -> LayerIndex:
+        record = self._built(reference)
+        layers = self.store.manifest(record).layers
+        blobs = self._blobs_of_base(record)
+        indices = [self.index(blobs, one) for one in layers[: record.base_layers]]
+        for one in layers[record.base_layers :]:
+            with self.store.blob_path(one.digest).open("rb") as file:
+                indices.append(scan(iter(lambda: file.read(CHUNK), b"")))
+        return merged(indices)
+
+    def _built(self, reference: str) -> Record:
+        record = self.store.find(reference)
+        if record is None:
+            raise JobError(
+                f"the direct engine holds no image {reference!r}. Type: shardyard build --engine direct"
+            )
+        return record
 
     def target_python(self, base: Record, env: dict[str, str]) -> TargetPython:
         """The base's Python; found once a base, by a look into layers that nobody has looked into yet."""
         key = base.manifest
         known = self.store.noted("pythons", key)
         if known is None:
-            origin = parse_reference(base.base)
-            blobs = Blobs(self._repository(origin.host, origin.repository))
-            indices = [self._index(blobs, one) for one in self.store.manifest(base).layers]
+            blobs = self._blobs_of_base(base)
+            indices = [self.index(blobs, one) for one in self.store.manifest(base).layers]
             known = find(merged(indices), env).as_dict()
             self.store.note("pythons", key, known)
         return TargetPython.of(known)
 
-    def _index(self, blobs: Blobs, layer: Descriptor) -> LayerIndex:
-        known = self.store.noted("indices", layer.digest)
+    def _blobs_of_base(self, record: Record) -> Blobs:
+        origin = parse_reference(record.base)
+        return Blobs(self.repository(origin.host, origin.repository))
+
+    def index(self, blobs: Blobs, layer: Descriptor) -> LayerIndex:
+        known = self.store.noted(NOTED, layer.digest)
         if known is not None:
             return LayerIndex(**known)
         self.listener(
             {"status": f"looking into layer {layer.digest[7:19]} of the base ({layer.size >> 20} MB)"}
         )
         found = self._patience.run(lambda: scan(blobs.read(layer)))
-        self.store.note("indices", layer.digest, found.as_dict())
+        self.store.note(NOTED, layer.digest, found.as_dict())
         return found
 
     def _base(self, name: str, platform: str, fresh: bool = False) -> Record:
-        found = None if fresh else self.store.find(name)
-        if found is None or not _fits(self.store.config(found), platform):
-            found = self._look_up(name, platform, None)
+        known = None if fresh else self.store.find(name)
+        if known is not None and self._described(name, known).is_for(platform):
+            return known
+        found = self._look_up(name, platform, None)
+        self._described(name, found).require(platform)
         return found
 
     def _look_up(self, name: str, platform: str, credentials: Credentials | None) -> Record:
         reference = parse_reference(name)
-        repository = self._repository(reference.host, reference.repository, credentials)
+        repository = self.repository(reference.host, reference.repository, credentials)
         manifest = repository.manifest(reference.version, platform)
         if manifest is None:
             raise RemoteError(f"the registry {reference.host!r} has no image {name!r}")
         config = repository.small_blob(manifest.config.digest)
         origin = f"{reference.host}/{reference.repository}@{manifest.digest}"
-        found = self.store.save(name, manifest, config, origin, len(manifest.layers))
-        if not _fits(self.store.config(found), platform):
-            raise ProjectError(f"the base {name!r} is not built for {platform!r}. Set [image] platform")
-        return found
+        return self.store.save(name, manifest, config, origin, len(manifest.layers))
 
     def _base_actions(self, transfer: Transfer, record: Record, manifest: ImageManifest) -> list[Action]:
         origin = parse_reference(record.base)
-        repository = self._repository(origin.host, origin.repository)
+        repository = self.repository(origin.host, origin.repository)
         unique = {one.digest: one for one in manifest.layers[: record.base_layers]}.values()
         return [partial(transfer.foreign, one, repository) for one in unique]
 
-    def _destination(self, target: str, credentials: Credentials) -> Destination:
+    def destination(self, target: str, credentials: Credentials) -> Destination:
         if target not in self._destinations:
             reference = parse_reference(target)
-            repository = self._repository(reference.host, reference.repository, credentials)
+            repository = self.repository(reference.host, reference.repository, credentials)
             self._destinations[target] = Destination.of(repository, reference.version)
         return self._destinations[target]
 
-    def _repository(self, host: str, name: str, credentials: Credentials | None = None) -> Repository:
+    def repository(self, host: str, name: str, credentials: Credentials | None = None) -> Repository:
         if host not in self._signed:
             self._signed[host] = Authorized(self._http, host, partial(self.sign_in, host), credentials)
         return Repository(self._signed[host], host, name, self._patience)
@@ -198,8 +228,3 @@ def base_name(dockerfile: str) -> str:
     if first is None or first.name != "FROM":
         raise ProjectError("the Dockerfile does not begin with FROM")
     return expanded(first.text, {}).split()[0]
-
-
-def _fits(config: dict[str, object], platform: str) -> bool:
-    system, _, machine = platform.partition("/")
-    return config.get("os") == system and config.get("architecture") == machine.partition("/")[0]

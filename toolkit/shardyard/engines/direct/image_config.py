@@ -9,8 +9,6 @@ from typing import Any
 from shardyard.engines.direct.store import Layer
 
 EPOCH = "1970-01-01T00:00:00Z"  # the same project gives the same image
-BASE_NAME = "org.opencontainers.image.base.name"
-BASE_DIGEST = "org.opencontainers.image.base.digest"
 # What a builder wrote about its own containers says nothing about this image.
 _OF_THE_BUILD = (
     "id",
@@ -53,6 +51,11 @@ class ImageConfig:
         """A line of history without a layer."""
         line = {"created": EPOCH, "created_by": said, "comment": "shardyard direct", "empty_layer": True}
         self._whole["history"].append(line)
+
+    def stack(self, diff_ids: list[str], history: list[dict[str, Any]]) -> None:
+        """Layers of another image on top, with their own lines of history."""
+        self._whole["rootfs"]["diff_ids"] += diff_ids
+        self._whole["history"] += history
 
     def raw(self) -> bytes:
         return json.dumps({**self._whole, "config": self.settings}, sort_keys=True).encode()

@@ -17,8 +17,13 @@ try:
 except ImportError:
     import zlib as fast  # type: ignore[no-redef]
 
-# Kept whole: what tells which Python packages are there, and a virtual environment's settings.
-_KEPT = re.compile(r"(?:^|/)(?:[^/]+\.(?:dist|egg)-info/(?:METADATA|PKG-INFO|RECORD)|pyvenv\.cfg)$")
+# What was found is kept under this name; it changes with what is looked for.
+NOTED = "indices-2"
+# Kept whole: what tells which packages are there, of Python and of the system, and a virtual environment's settings.
+_KEPT = re.compile(
+    r"(?:^|/)(?:[^/]+\.(?:dist|egg)-info/(?:METADATA|PKG-INFO|RECORD)|pyvenv\.cfg)$"
+    r"|^var/lib/dpkg/status(?:\.d/[^/]+)?$|^(?:etc|usr/lib)/os-release$"
+)
 _LIBC = re.compile(r"(?:^|/)(?:libc\.so\.6|libc-2\.\d+\.so)$")
 _LIBC_VERSION = re.compile(rb"GNU C Library[^\n]*? version (2\.\d+)")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -45,13 +50,14 @@ def scan(chunks: Iterable[bytes]) -> LayerIndex:
         with tarfile.open(fileobj=Pipe(unpacked(chunks)), mode="r:") as archive:  # type: ignore[call-overload]
             for one in archive:
                 archive.members = []  # a stream of any length in bounded memory
-                _enter(index, archive, one)
+                enter(index, archive, one)
     except _DAMAGED as error:
         raise RegistryError(f"a layer of the base cannot be read: {error}") from error
     return index
 
 
-def _enter(index: LayerIndex, archive: tarfile.TarFile, one: tarfile.TarInfo) -> None:
+def enter(index: LayerIndex, archive: tarfile.TarFile, one: tarfile.TarInfo) -> bytes | None:
+    """Notes one entry; gives the content of a file whose content is noted, too."""
     name = one.name.removeprefix("./").strip("/")
     above = name.rpartition("/")[0]
     while above and above not in index.paths:  # not every builder lists the folders
@@ -63,16 +69,18 @@ def _enter(index: LayerIndex, archive: tarfile.TarFile, one: tarfile.TarInfo) ->
         index.paths[name] = "l/" + one.linkname.lstrip("/")
     else:
         index.paths[name] = "d" if one.isdir() else "f"
-    if not one.isreg() or one.size > _LARGEST:
-        return
+    if not one.isreg() or one.size > _LARGEST or not (_KEPT.search(name) or _LIBC.search(name)):
+        return None
+    data = content(archive, one)
     if _KEPT.search(name):
-        index.kept[name] = _content(archive, one).decode(errors="replace")
-    elif _LIBC.search(name):
-        found = _LIBC_VERSION.search(_content(archive, one))
-        index.glibc = found[1].decode() if found else index.glibc
+        index.kept[name] = data.decode(errors="replace")
+    elif found := _LIBC_VERSION.search(data):
+        index.glibc = found[1].decode()
+    return data
 
 
-def _content(archive: tarfile.TarFile, one: tarfile.TarInfo) -> bytes:
+def content(archive: tarfile.TarFile, one: tarfile.TarInfo) -> bytes:
+    """What is in a file; an archive that goes forward only gives it once."""
     stream = archive.extractfile(one)
     return stream.read() if stream else b""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from shardyard.errors import ProjectError
-from shardyard.image.tarball import Writer
+from shardyard.image.tarball import Sink, Writer
 
 WHITEOUT = ".wh."
 Kind = Literal["directory", "file", "link", "removed"]
@@ -32,7 +32,7 @@ class Entry:
         return tuple(self.name.split("/"))
 
 
-def write(entries: Iterable[Entry], out: BinaryIO) -> None:
+def write(entries: Iterable[Entry], out: Sink) -> None:
     """Writes the layer; a folder before what it holds, siblings in the order of their bytes."""
     chosen: dict[tuple[str, ...], Entry] = {}
     for entry in entries:

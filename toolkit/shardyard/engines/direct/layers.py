@@ -12,6 +12,7 @@ from shardyard.engines.direct import layer_tar
 from shardyard.engines.direct.layer_tar import Entry
 from shardyard.engines.direct.settled import settled
 from shardyard.engines.direct.store import Layer, Store
+from shardyard.image.hashing import Hashing
 
 try:  # 347 MB/s at zlib's ratio; zlib does 25 MB/s at its default, and where there is no wheel of isal
     from isal import isal_zlib
@@ -32,8 +33,8 @@ def _compressor() -> Any:
 def make(entries: Iterable[Entry], store: Store) -> Layer:
     """The layer, compressed unless the store has it already."""
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
-        tee = _Hashing(spool)  # type: ignore[arg-type]
-        layer_tar.write(entries, tee)  # type: ignore[arg-type]
+        tee = Hashing(spool)
+        layer_tar.write(entries, tee)
         diff_id = tee.digest
         found = store.layer(diff_id)
         if found is not None:
@@ -60,7 +61,7 @@ def _compress(stream: BinaryIO, diff_id: str, store: Store) -> Layer:
     file = store.temporary()
     try:
         with file.open("wb") as raw:
-            out = _Hashing(raw)
+            out = Hashing(raw)
             compressor = _compressor()
             while chunk := stream.read(_CHUNK):
                 out.write(compressor.compress(chunk))
@@ -70,19 +71,3 @@ def _compress(stream: BinaryIO, diff_id: str, store: Store) -> Layer:
         return layer
     finally:
         file.unlink(missing_ok=True)
-
-
-class _Hashing:
-    """A file that also knows the digest and the size of what was written to it."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out, self._hash, self.size = out, hashlib.sha256(), 0
-
-    def write(self, data: bytes) -> int:
-        self._hash.update(data)
-        self.size += len(data)
-        return self._out.write(data)
-
-    @property
-    def digest(self) -> str:
-        return "sha256:" + self._hash.hexdigest()

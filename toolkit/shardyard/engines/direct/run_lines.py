@@ -10,10 +10,10 @@ from pathlib import Path
 
 from shardyard.engines.direct import layers
 from shardyard.engines.direct.build import WAY_OUT, Builder, shortened
-from shardyard.engines.direct.dockerfile import parse
 from shardyard.engines.direct.store import Layer
 from shardyard.engines.direct.target_python import TargetPython
 from shardyard.errors import JobError, ProjectError
+from shardyard.image.dockerfile import parse
 
 # How templates/image asks whether the ranks can talk; it installs mpi4py where it is missing.
 _MPI_QUESTION = (
@@ -81,6 +81,11 @@ def refuse(dockerfile: str) -> None:
     for step in parse(dockerfile):
         if step.name == "RUN" and not step.text.startswith(_MPI_QUESTION) and pip_install(step.text) is None:
             raise _refused(step.text)
+
+
+def needs_mpi(dockerfile: str) -> bool:
+    """Whether the Dockerfile asks for an MPI that mpi4py can load."""
+    return any(step.name == "RUN" and step.text.startswith(_MPI_QUESTION) for step in parse(dockerfile))
 
 
 def _refused(line: str) -> ProjectError:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from shardyard.engines.base import Listener
-from shardyard.engines.direct.layer_index import LayerIndex, scan
+from shardyard.engines.direct.layer_index import NOTED, LayerIndex, scan
 from shardyard.engines.direct.store import Store
 from shardyard.errors import ProjectError
 from shardyard.registry.oci.blobs import CHUNK, Blobs, BlobStore, Source
@@ -106,9 +106,9 @@ class Transfer:
 
         def source() -> Iterator[bytes]:
             chunks = Blobs(origin).unchecked(blob)  # upload checks what it sends
-            if self._store.noted("indices", blob.digest) is not None:
+            if self._store.noted(NOTED, blob.digest) is not None:
                 return chunks
-            return scanned(chunks, lambda index: self._store.note("indices", blob.digest, index.as_dict()))
+            return scanned(chunks, lambda index: self._store.note(NOTED, blob.digest, index.as_dict()))
 
         self._blobs.upload(blob, source)
         self._sent(blob.digest)

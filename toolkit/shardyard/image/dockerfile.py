@@ -39,6 +39,18 @@ def parse(dockerfile: str) -> Iterator[Instruction]:
         raise ProjectError(f"the Dockerfile ends in the middle of {held.strip()!r}")
 
 
+def stands_on(dockerfile: str, base: str) -> bool:
+    """Whether the last stage, which the image is made of, begins with this base; a template of the user's may choose
+    another."""
+    stages = [step.text for step in parse(dockerfile) if step.name == "FROM"]
+    return bool(stages) and stages[-1].split()[0] == base
+
+
+def quoted(value: str) -> str:
+    """A value of an ENV line: in quotes, nothing in it expanded."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'
+
+
 def words(text: str, env: Mapping[str, str]) -> list[str]:
     """Split at spaces outside of quotes; quotes and backslashes resolved, variables expanded."""
     found: list[str] = []
