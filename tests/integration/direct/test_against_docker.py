@@ -74,9 +74,11 @@ def test_the_same_code_layer_and_it_runs(tmp_path: Path, testbed: tuple[str, ...
     assert ours["config"]["Env"] == theirs["config"]["Env"]
     for key in ("Entrypoint", "Cmd", "WorkingDir", "User"):
         assert (ours["config"].get(key) or None) == (theirs["config"].get(key) or None), key
+    assert ours["config"]["Labels"] == theirs["config"]["Labels"]
     assert ours["config"]["Labels"]["org.opencontainers.image.base.name"] == BASE
     lines = [one["CreatedBy"] for one in ours["history"]]
-    assert lines[0] == "ADD code.tar /"
+    assert lines[0].startswith("LABEL ")
+    assert lines[1] == "ADD code.tar /"
     assert any(one.startswith("ENV SAGEMAKER_PROGRAM=") for one in lines)
     assert ours["said"] == theirs["said"]
     assert json.loads(ours["said"].splitlines()[-1])[0] == "/opt/ml/code"
