@@ -64,7 +64,7 @@ def test_both_engines_describe_the_same_image(tmp_path: Path, testbed: tuple[str
     )
     toml = folder / "shardyard.toml"
     toml.write_text(toml.read_text() + '[image.build_args]\nGREETING = "hello world"\n')
-    (folder / "requirements.txt").write_text("alpha\n")
+    (folder / "requirements.txt").write_text("--no-index\nalpha\n")
     (folder / "ca.crt").write_text("no certificate, but a file\n")
     (folder / "my.Dockerfile.j2").write_text(TEMPLATE)
     wheel(folder / "wheels", "alpha", "1.5")
@@ -80,11 +80,11 @@ def test_both_engines_describe_the_same_image(tmp_path: Path, testbed: tuple[str
         Step(folder, command("build")),
         facts(folder, "described:latest", "python3", "-c", ask),
         Step(folder, command("layers", "--json")),
-        Step(folder, command("sbom")),
+        Step(folder, command("sbom", "--json")),
         Step(folder, [*cached, *command("build-and-push", *direct)]),
         facts(folder, f"{HOST}/described:latest", "python3", "-c", ask),
         Step(folder, [*cached, *command("layers", "--json", *direct)]),
-        Step(folder, [*cached, *command("sbom", *direct)]),
+        Step(folder, [*cached, *command("sbom", "--json", *direct)]),
         Step(folder, [sys.executable, "-c", edit]),
         Step(folder, command("render", "--diff")),
         Step(folder, [*cached, *command("render", "--diff", "--json", *direct)]),

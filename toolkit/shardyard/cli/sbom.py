@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from shardyard.cli.common import EngineOption, ProjectOption, TagOption, note
+from shardyard.cli.common import EngineOption, JsonOption, ProjectOption, TagOption, note
 
 
 def register(app: typer.Typer) -> None:
@@ -15,17 +16,21 @@ def register(app: typer.Typer) -> None:
     def sbom(
         project: ProjectOption = Path("."),
         output: Annotated[
-            Path | None, typer.Option("--output", "-o", help="A file, in place of standard output.")
+            Path | None, typer.Option("--output", "-o", help="Write the CycloneDX document to this file.")
         ] = None,
         tag: TagOption = None,
         engine: EngineOption = None,
+        as_json: JsonOption = False,
     ) -> None:
-        """The built image's bill of materials: CycloneDX, as JSON."""
+        """The built image's bill of materials: a list; with --json or --output the CycloneDX document."""
         from shardyard.api.sbom import sbom as make
 
         text = make(project, tag=tag, engine=engine)
-        if output is None:
-            print(text)
-        else:
+        if output is not None:
             output.write_text(text + "\n", encoding="utf-8")
             note(f"wrote {output}")
+        if as_json:
+            print(text)
+        elif output is None:
+            for one in json.loads(text)["components"]:
+                print(one.get("purl") or f"{one['name']} {one.get('version', '')}".strip())

@@ -88,7 +88,10 @@ def command() -> str:
 
 
 def _answer(*words: str) -> str | None:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
     return done.stdout if done.returncode == 0 else None
 
 
