@@ -102,7 +102,11 @@ def push_base(
     config = {
         "os": "linux",
         "architecture": architecture,
-        "config": {"Env": list(env), "Entrypoint": ["/bin/x"], "Labels": {"a": "b"}},
+        "config": {
+            "Env": list(env),
+            "Entrypoint": ["/bin/x"],
+            "Labels": {"a": "b", "shardyard.project.digest": "its own"},
+        },
         "rootfs": {"type": "layers", "diff_ids": [digest_of(one) for one in plain]},
         "history": [{"created_by": "one"}, {"created_by": "two"}],
         "container": "gone",

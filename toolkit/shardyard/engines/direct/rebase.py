@@ -132,7 +132,7 @@ class Rebase:
         config = ImageConfig(self.new.config)
         config.settings = replayed(self.new.config, self.dockerfile)
         inherited = {**self.old.labels, **replayed(self.old.config, self.dockerfile).get("Labels", {})}
-        of_build = {name: value for name, value in self.image.labels.items() if name not in inherited}
+        of_build = {name: value for name, value in self.image.labels.items() if inherited.get(name) != value}
         dockerfile = self.dockerfile.replace(
             f"FROM {self.image.labels[BASE_NAME]}\n", f"FROM {self.new.name}\n"
         )
