@@ -18,7 +18,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Version, ping and every image: the base is there."""
-        body = b'{"ApiVersion": "1.43", "Id": "sha256:1", "Size": 1, "RootFS": {"Layers": []}}'
+        body = b'{"ApiVersion": "1.43", "Id": "sha256:1", "Size": 1, "Os": "linux", "Architecture": "amd64"}'
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
