@@ -71,6 +71,9 @@ def test_arithmetic_spells_out_every_factor(folder: Path) -> None:
         ({"image__device": "gpu", "job__instance_type": "ml.p4d.24xlarge"}, "idle-gpus"),
         ({"job__instance_type": "ml.p4d.24xlrge"}, "instance-type"),
         ({"image__env": {"HF_TOKEN": "x"}}, "secret"),
+        ({"image__env": {"INDEX": "https://me:word@index/simple"}}, "credential"),
+        ({"image__build_args": {"INDEX": "https://me:word@index/simple"}}, "credential"),
+        ({"image__run": ["true", "curl https://me:word@host/file"]}, "credential"),
     ],
 )
 def test_each_mistake_is_found(folder: Path, change: dict[str, Any], code: str) -> None:
@@ -135,3 +138,15 @@ def test_an_old_base_is_sent_to_its_own_library(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("")
     assert 'runtime = "image"' in codes(tmp_path)["too-old"]
     assert codes(tmp_path, image__runtime="image") == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "git clone ssh://git@host/x",
+        "curl https://me:$(cat /run/secrets/word)@host/x",
+        "curl http://host:80/a@b",
+    ],
+)
+def test_an_address_without_a_password_is_none(folder: Path, line: str) -> None:
+    assert "credential" not in codes(folder, image__run=[line])

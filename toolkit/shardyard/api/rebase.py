@@ -23,6 +23,7 @@ class Rebased:
     """Sizes are compressed bytes. ``changed`` is False where the image stands on the newest base already."""
 
     image_uri: str
+    image_uri_by_digest: str
     digest: str
     changed: bool
     base: str
@@ -62,6 +63,7 @@ def rebase(
             done = Published(uri, found.image.manifest.digest, (), size)
     return Rebased(
         image_uri=done.image_uri,
+        image_uri_by_digest=done.image_uri_by_digest,
         digest=done.digest,
         changed=changed,
         base=found.new.name,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shardyard.cli.common import JsonOption, ProjectOption, TagOption, document, note
+from shardyard.cli.common import ByDigestOption, JsonOption, ProjectOption, TagOption, document, note
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
         new_tag: Annotated[
             str | None, typer.Option("--new-tag", help="For the result; by default the image's own tag.")
         ] = None,
+        by_digest: ByDigestOption = False,
         as_json: JsonOption = False,
     ) -> None:
         """Put a patched base under the pushed image, without a build; prints the image URI."""
@@ -33,4 +34,4 @@ def register(app: typer.Typer) -> None:
         if as_json:
             document(done.as_dict())
         else:
-            print(done.image_uri)
+            print(done.image_uri_by_digest if by_digest else done.image_uri)

@@ -59,6 +59,7 @@ LOOKOUTS: tuple[Lookout, ...] = (
     library.newer_parameters,
     secrets.environment,
     secrets.build_args,
+    secrets.addresses,
     secrets.secrets,
     template.template,
     *DISTRIBUTION,

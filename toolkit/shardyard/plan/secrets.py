@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from shardyard.project.findings import Finding
 from shardyard.project.model import Project
 
+_PASSWORD = re.compile(r"://[^/\s@:$]+:[^/\s@$]+@")  # what a shell fills in is none yet
 _WORDS = {"SECRET", "PASSWORD", "PASSWD", "TOKEN", "CREDENTIAL", "CREDENTIALS"}
 
 
@@ -28,6 +30,21 @@ def build_args(project: Project) -> Iterator[Finding]:
         text = "sounds like a secret, and a build argument stays readable in the image's history"
         remedy = f'put it into [image.secrets]: {name.lower()} = {{ env = "{name}" }}'
         yield Finding("error", "secret", f"image.build_args.{name}", text, remedy)
+
+
+def addresses(project: Project) -> Iterator[Finding]:
+    """Addresses with a user and a password in what the image's history and environment keep."""
+    image = project.image
+    given = {
+        **{f"image.env.{name}": value for name, value in image.env.items()},
+        **{f"image.build_args.{name}": value for name, value in image.build_args.items()},
+        **{f"image.run[{number}]": line for number, line in enumerate(image.run)},
+    }
+    for where, text in given.items():
+        if _PASSWORD.search(text):
+            message = "holds an address with a password, which would stay readable in the image"
+            remedy = "read it from [image.secrets] in a RUN line, or hand it over with [job.environment]"
+            yield Finding("error", "credential", where, message, remedy)
 
 
 def secrets(project: Project) -> Iterator[Finding]:
