@@ -139,14 +139,14 @@ def test_what_a_job_finds(tmp_path: Path, testbed: tuple[str, ...]) -> None:
 
 
 def test_how_jobs_end(tmp_path: Path, testbed: tuple[str, ...]) -> None:
-    burst, save = project(tmp_path / "burst", "burst"), project(tmp_path / "save", "save", "max_run = 2")
+    burst, save = project(tmp_path / "burst", "burst"), project(tmp_path / "save", "save", "max_run = 15")
     deaf, work = project(tmp_path / "deaf", "deaf"), project(tmp_path / "work", "work")
     run, ending = command("run"), [sys.executable, "-m", "tests.integration.toolkit.ending"]
     built, failed, stopped, killed, interrupted, shot, one, other, left = run_inside(
         testbed,
         Step(work, command("build")),
         Step(burst, [*run, "--json"]),
-        Step(save, run),
+        Step(save, run, background=True),
         Step(deaf, [*run, "--hosts", "1", "--timeout", "3"]),
         Step(deaf, [*ending, "SIGINT", "2", *run, "--output", "interrupted"]),
         Step(deaf, [*ending, "SIGKILL", "2", *run, "--output", "shot"]),
@@ -171,7 +171,7 @@ def test_how_jobs_end(tmp_path: Path, testbed: tuple[str, ...]) -> None:
 
     assert stopped.code == 1
     assert "job_exit_code=124" in stopped.out
-    assert "ran past [job] max_run (2 s)" in stopped.err
+    assert "ran past [job] max_run (15 s)" in stopped.err
     for host in ("algo-1", "algo-2"):
         assert f"{host} | saved on SIGTERM" in stopped.out
         assert (save / f".shardyard/run/{host}/model/last").read_text() == host
