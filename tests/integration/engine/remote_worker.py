@@ -124,6 +124,9 @@ class Traffic:
 
         transport.send = counted  # type: ignore[method-assign]
 
+    def end(self) -> None:
+        del smp.state.runtime.transport.send  # the method itself again
+
     def kinds(self) -> set[str]:
         return {type(m).__name__ for _, m in self.sent}
 

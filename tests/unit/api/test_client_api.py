@@ -70,6 +70,8 @@ NAMES = [
     "recv_from",
     "get_dp_process_group",
     "set_activation_checkpointing",
+    "checkpoint",
+    "checkpoint_sequential",
     "get_tp_group",
     "save",
     "set_partition",
@@ -219,7 +221,6 @@ def test_tensor_parallelism_is_refused(smp: Any, monkeypatch: pytest.MonkeyPatch
         (lambda smp: smp.nn.DistributedTransformerLayer(), "plain"),
         (lambda smp: smp.nn.FlashAttentionLayer(), "plain"),
         (lambda smp: smp.nn.huggingface.gpt2.get_hf_gpt2_transformer_layer_hooks()[0](None), "degree 1"),
-        (lambda smp: smp.set_activation_checkpointing(torch.nn.Linear(1, 1), strategy="group_2"), "each"),
         (lambda smp: importlib.import_module(f"{MP}.test.torch.utils").verify(), "leave the call out"),
         (lambda smp: importlib.import_module(f"{MP}.test.torch.utils").dump_model(), "leave the call out"),
     ],
@@ -327,9 +328,28 @@ def test_activation_checkpointing_of_a_sequence_is_of_its_children(smp: Any) -> 
     assert all("forward" in child.__dict__ for child in chain)
 
 
-def test_activation_checkpointing_over_ranks_is_refused(smp: Any) -> None:
-    block = Block()
-    smp.set_activation_checkpointing(block)
-    block.inner.__dict__["_shardyard_remote"] = object()
-    with pytest.raises(NotBuiltYet, match="child 'inner' is on another partition"):
-        block.forward(torch.zeros(1, 3))
+def test_activation_checkpointing_by_strategy(smp: Any) -> None:
+    row, x = torch.nn.Sequential(*(Chained() for _ in range(5))), torch.randn(2, 3)
+    torch.manual_seed(1)
+    row(x).sum().backward()
+    plain = [p.grad.clone() for p in row.parameters() if p.grad is not None]
+    saved: list[torch.Tensor] = []  # by autograd, outside of checkpointed regions
+    for strategy, kept in {"each": 5, "group_2": 3, "contiguous": 1, "group_7": 1}.items():
+        row.zero_grad()
+        torch.manual_seed(1)
+        saved.clear()
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+            smp.checkpoint_sequential(row, x, strategy).sum().backward()
+        assert len(saved) == kept, strategy
+        found = [p.grad for p in row.parameters() if p.grad is not None]
+        assert all(torch.equal(a, b) for a, b in zip(plain, found, strict=True))
+    for wrong in ("group_0", "group_x", "all"):
+        with pytest.raises(ValueError, match=f"not '{wrong}'"):
+            smp.set_activation_checkpointing(row, strategy=wrong)
+    with pytest.raises(TypeError, match=r"takes an nn\.Sequential, not Linear"):
+        smp.checkpoint_sequential(torch.nn.Linear(1, 1), x)
+
+
+class Chained(Block):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return super().forward(x)["x"]

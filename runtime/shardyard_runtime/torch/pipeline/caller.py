@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from shardyard_runtime.torch.pipeline import errors, shipping
+from shardyard_runtime.torch.pipeline import errors, regions, shipping
 from shardyard_runtime.torch.pipeline.context import CallContext
 from shardyard_runtime.torch.pipeline.foresight import (
     Foresight,
@@ -95,14 +95,28 @@ class Caller:
     # -- calls ------------------------------------------------------------------------------------------------
 
     def execute(self, call: Call, tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[bool]]:
-        """Sends the call, and waits for its answer unless it is known. Outputs, and which of them need grad."""
+        """Sends the call, and waits for its answer unless it is known. Outputs, and which of them need grad.
+
+        In the recomputation of a checkpointed region nothing is sent: the outputs are those of the first time.
+        """
+        kept = regions.kept(call.target)
+        if kept is not None:
+            call.returned, call.elsewhere = kept.returned, kept.elsewhere
+            return [output.again() for output in kept.outputs], kept.needs_grad
+        outputs, needs_grad = self._execute(call, tensors)
+        if regions.inside():
+            snapshots = [regions.snapshot(output) for output in outputs]
+            regions.keep(regions.Kept(call.target, call.returned, call.elsewhere, snapshots, needs_grad))
+        return outputs, needs_grad
+
+    def _execute(self, call: Call, tensors: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[bool]]:
         task: Task = self._scheduler.current.task
         call.identity, call.microbatch = self._next(), task.microbatch
-        origin = (call.module, call.context.grad)
+        origin = (call.target, call.context.grad)
         wanted = frozenset(self._wanted.get(origin, ()))
         if call.module is not None:
             task.called = True
-            call.key = self.foresight.key(call.module, call.context, call.structure, tensors)
+            call.key = self.foresight.key(call.target, call.context, call.structure, tensors)
         foreseen = self.foresight.outputs(call.key)
         call.foreseen = foreseen is not None
         # A container may only pass its inputs on: it fetches them itself if it needs them.
@@ -123,6 +137,8 @@ class Caller:
             call.seed,
             call.site,
             call.module is not None and self.foresight.learns(call.key),
+            call.recompute or regions.inside(),
+            call.then,
         )
         if call.operation is not None:
             self._post(call.owner, message)
@@ -251,6 +267,9 @@ class Caller:
             lambda: f"the bytes of a tensor of shape {value.ref.shape} from rank {value.ref.holder}"
         )
         with self._lock:
+            if self._store.drop_changed(microbatch, name):
+                value.given.discard(self.rank)
+                value.coming = False
             self._store.when_here(microbatch, [name], lambda: self._scheduler.wake(task, None))
         if not value.coming:
             self._give(value, self.rank)

@@ -6,7 +6,7 @@ Rank 0 of a pipeline group runs the user's function once a microbatch; the other
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -33,7 +33,8 @@ from shardyard_runtime.torch.pipeline.messages import (
 from shardyard_runtime.torch.pipeline.owner import Owner
 from shardyard_runtime.torch.pipeline.parts import Parts
 from shardyard_runtime.torch.pipeline.randomness import Streams, seed_of
-from shardyard_runtime.torch.pipeline.remote import call_module
+from shardyard_runtime.torch.pipeline.recompute import Recompute
+from shardyard_runtime.torch.pipeline.remote import call_modules
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, current, fetched
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler, Task
 
@@ -67,7 +68,8 @@ class Engine:
         if self._log is not None:
             self._log.listen(self._scheduler)
         self._step = 0
-        parts = Parts(transport.rank, device, self._scheduler, self.streams, self._post)
+        self.recompute = Recompute(self.streams)
+        parts = Parts(transport.rank, device, self._scheduler, self.streams, self._post, self.recompute)
         self._store, self._lock = parts.store, parts.lock
         self._caller = Caller(parts)
         self._owner = Owner(parts, self._caller)
@@ -276,10 +278,15 @@ class Engine:
     # -- messages ---------------------------------------------------------------------------------------------
 
     def call(
-        self, path: str, partition: int, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int
+        self,
+        modules: Sequence[tuple[str, int]],
+        partition: int,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        recompute: bool = False,
     ) -> Any:
-        """Runs a module that ``partition`` owns; its outputs are remote tensors."""
-        return call_module(self._caller, path, self._peers[partition], args, kwargs, seed)
+        """Runs modules that ``partition`` owns, paths with seeds, in a row; the outputs are remote tensors."""
+        return call_modules(self._caller, modules, self._peers[partition], args, kwargs, recompute)
 
     def _post(self, dest: int, message: Any) -> None:
         self._transport.send(dest, _KEY, message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -20,22 +21,33 @@ class OutsideStep(RuntimeError):
     """The model was called outside a function decorated with ``smp.step``."""
 
 
-class _Remote:
+class Remote:
     """A module that another rank runs."""
 
     def __init__(self, engine: Engine, path: str, owner: int, random: bool) -> None:
-        self._engine, self._path, self._owner, self._random = engine, path, owner, random
+        self._engine, self._path, self.owner, self._random = engine, path, owner, random
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._check()
+        return self._engine.call([self._called()], self.owner, args, kwargs)
+
+    def before(self, others: Sequence[Remote], args: tuple[Any, ...]) -> Any:
+        """Its owner runs this module and then ``others``, each on what the last returned, and keeps no activations."""
+        self._check()
+        calls = [one._called() for one in (self, *others)]
+        return self._engine.call(calls, self.owner, args, {}, recompute=True)
+
+    def _check(self) -> None:
         if not self._engine.in_step:
             raise OutsideStep(
-                f"module {self._path!r} is on partition {self._owner} and can be called only inside a function "
+                f"module {self._path!r} is on partition {self.owner} and can be called only inside a function "
                 "decorated with @smp.step: move the call into one"
             )
-        seed = self._engine.streams.draw() if self._random else 0
-        return self._engine.call(self._path, self._owner, args, kwargs, seed)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Remote:
+    def _called(self) -> tuple[str, int]:
+        return self._path, self._engine.streams.draw() if self._random else 0
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Remote:
         return self
 
 
@@ -65,11 +77,17 @@ def call_here(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     return _original(module, *args, **kwargs)
 
 
+def elsewhere(module: nn.Module) -> Remote | None:
+    """What a call of the module does where another rank owns it."""
+    marked = module.__dict__.get(_MARK)
+    return marked if isinstance(marked, Remote) else None
+
+
 def intercept(engine: Engine, module: nn.Module, path: str, owner: int, here: bool) -> None:
     """From now on a call of ``module`` runs on pipeline rank ``owner``; its hooks run there too."""
     nn.Module.__call__ = _call  # type: ignore[method-assign]
     if not here:
-        remote = _Remote(engine, path, owner, draws(module))
+        remote = Remote(engine, path, owner, draws(module))
         module.__dict__[_MARK] = remote
         module.__dict__["forward"] = functools.partial(remote)
     elif draws(module):

@@ -20,6 +20,8 @@ class Execute:
     It starts when the ``awaited`` values are here. ``wanted`` outputs travel back with the answer. Nobody waits for
     the answer of an operation: its caller knows the outputs' names, shapes and dtypes beforehand. ``seed`` starts the
     call's random stream, ``site`` is the line that called it; with ``learn`` the answer tells whether it is foreseeable.
+    With ``recompute`` the owner keeps no activations of a module. ``then`` are modules, with their seeds, that one
+    after another get what the last returned.
     """
 
     step: int
@@ -36,6 +38,8 @@ class Execute:
     seed: int = 0
     site: str = ""
     learn: bool = False
+    recompute: bool = False
+    then: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass

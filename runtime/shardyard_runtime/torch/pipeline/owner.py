@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import linecache
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from shardyard_runtime.torch.pipeline.messages import (
     Output,
 )
 from shardyard_runtime.torch.pipeline.parts import Parts
+from shardyard_runtime.torch.pipeline.recompute import RECOMPUTED
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, settled
 from shardyard_runtime.torch.pipeline.scheduler import Phase
 from shardyard_runtime.torch.pipeline.values import CallId, Ref
@@ -82,6 +84,7 @@ class Owner:
         self._store = parts.store
         self._lock = parts.lock
         self._post = parts.post
+        self._recompute = parts.recompute
         self._served: dict[int, dict[CallId, _Served]] = {}
         self.modules: dict[str, nn.Module] = {}
         self.own_error: BaseException | None = None
@@ -160,12 +163,12 @@ class Owner:
                 entered.append(tensor.detach())
         versions = [0 if t.is_inference() else t._version for t in entered]
         args, kwargs = unflatten(message.structure, entered)
-        if message.module is not None:
-            with self._streams.seeded(message.seed):
-                result = call_here(self.modules[message.module], args, kwargs)
-        else:
-            assert message.operation is not None
+        if message.operation is not None:
             result = shipping.OPERATIONS[message.operation](*args, **kwargs)
+        elif message.recompute and (message.then or not self._recomputes(message.module)):
+            result = self._recompute(functools.partial(self._call, message), args, kwargs)
+        else:
+            result = self._call(message, *args, **kwargs)
         for index, (tensor, version) in enumerate(zip(entered, versions, strict=True)):
             if not tensor.is_inference() and tensor._version != version:
                 raise RuntimeError(
@@ -176,6 +179,19 @@ class Owner:
         self._caller.check(message.microbatch)
         structure, outputs = flatten(result)
         return structure, _Served(sink, message.needs_grad, inputs, [settled(o) for o in outputs])
+
+    def _recomputes(self, path: str | None) -> bool:
+        """True for a module that is a checkpointed region itself."""
+        return path is not None and RECOMPUTED in self.modules[path].__dict__
+
+    def _call(self, message: Execute, *args: Any, **kwargs: Any) -> Any:
+        assert message.module is not None
+        with self._streams.seeded(message.seed):
+            result = call_here(self.modules[message.module], args, kwargs)
+        for path, seed in message.then:
+            with self._streams.seeded(seed):
+                result = call_here(self.modules[path], (result,), {})
+        return result
 
     def _value(self, microbatch: int, argument: Carried) -> torch.Tensor:
         """The bytes where they are here, a remote tensor where a container may only pass it on."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from shardyard_runtime.torch.pipeline.randomness import Streams
+from shardyard_runtime.torch.pipeline.recompute import Recompute
 from shardyard_runtime.torch.pipeline.scheduler import Scheduler
 from shardyard_runtime.torch.pipeline.values import Store
 
@@ -28,5 +29,6 @@ class Parts:
     scheduler: Scheduler
     streams: Streams
     post: Post
+    recompute: Recompute
     store: Store = field(default_factory=Store)
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class Call:
     Of ``module`` and ``operation`` one is given. ``returned`` is the structure of the outputs, ``elsewhere`` the
     outputs that the owner itself had from another rank. Of a module's call, ``key`` is what it has in common with
     equal ones; when it was ``foreseen``, nobody waited for it to run.
+    ``recompute`` and ``then`` are as in messages.Execute.
     """
 
     owner: int
@@ -44,6 +45,15 @@ class Call:
     site: str = ""
     key: Hashable = None
     foreseen: bool = False
+    recompute: bool = False
+    then: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def target(self) -> str:
+        """What is called."""
+        if self.module is None:
+            return str(self.operation)
+        return " ".join([self.module, *(path for path, _ in self.then)])
 
 
 class _Node(torch.autograd.Function):
@@ -68,12 +78,22 @@ class _Node(torch.autograd.Function):
         return (None, None, None, *ctx.caller.backward(ctx.call, ctx.inputs, gradients))
 
 
-def call_module(
-    caller: Caller, path: str, owner: int, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int
+def call_modules(
+    caller: Caller,
+    modules: Sequence[tuple[str, int]],
+    owner: int,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    recompute: bool = False,
 ) -> Any:
-    """Runs the module at ``path`` on global rank ``owner`` and returns what it returned, as remote tensors."""
+    """Runs the modules, paths with seeds, one after another on global rank ``owner``.
+
+    Returns what the last one returned, as remote tensors. With ``recompute`` their activations are not kept.
+    """
     structure, tensors = flatten((args, kwargs))
+    (path, seed), *then = modules
     call = Call(owner, path, None, structure, CallContext.capture(), seed=seed, site=site(sys._getframe()))
+    call.recompute, call.then = recompute, tuple(then)
     return _run(caller, call, [settled(t) for t in tensors])
 
 

@@ -113,6 +113,14 @@ class Value:
             self._raw = self.engine.fetch(self)
         return self._raw
 
+    def again(self, here: bool) -> Value:
+        """The same value for a recomputation, as it was when its bytes were ``here`` already, or not yet."""
+        twin = Value(self.engine, self.ref, self.scope, self.origin)
+        twin.given, twin.coming = self.given, self.coming
+        if here:
+            twin._raw = self.engine.fetch(twin) if self.changed else self._raw
+        return twin
+
     @property
     def changed(self) -> bool:
         """True when the copy here was changed in place: it no longer is what the holder has."""

@@ -108,7 +108,9 @@ def _infer(
 ) -> tuple[bytes, tuple[OutputSpec, ...]]:
     metas = [torch.empty(shape, dtype=dtype, device="meta", requires_grad=r) for shape, dtype, r in specs]
     args, kwargs = unflatten(structure, metas)
-    with torch.set_grad_enabled(grad):
+    # Hooks of a checkpointed region would count what is saved here, which they do not see when it is recomputed.
+    unseen = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
+    with torch.set_grad_enabled(grad), unseen:
         returned, outputs = flatten(OPERATIONS[name](*args, **kwargs))
     return returned, tuple((tuple(o.shape), o.dtype, o.requires_grad) for o in outputs)
 

@@ -65,6 +65,14 @@ class Store:
             for waiter in ready:
                 waiter.action()
 
+    def drop_changed(self, microbatch: int, value: ValueId) -> bool:
+        """Forgets another rank's value whose copy here was changed in place; False when it was not."""
+        tensor = self.get(microbatch, value)
+        changed = tensor is not None and not tensor.is_inference() and tensor._version != 0
+        if changed:
+            del self._values[microbatch][value]
+        return changed
+
     def when_here(
         self, microbatch: int, values: Iterable[ValueId], action: Callable[[], None], what: str = ""
     ) -> None:

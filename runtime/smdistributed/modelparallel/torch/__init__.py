@@ -1,5 +1,10 @@
 """``import smdistributed.modelparallel.torch as smp``."""
 
+from shardyard_runtime.torch.activation_checkpointing import (
+    checkpoint,
+    checkpoint_sequential,
+    set_activation_checkpointing,
+)
 from shardyard_runtime.torch.checkpoints.files import load, save
 from shardyard_runtime.torch.checkpoints.resume import resume_from_checkpoint
 from shardyard_runtime.torch.checkpoints.save import save_checkpoint
@@ -60,9 +65,18 @@ from shardyard_runtime.torch.utils import (
     is_tracing,
     num_microbatches,
 )
-from shardyard_runtime.torch.utils_checkpointing import set_activation_checkpointing
 from smdistributed.modelparallel import __version__
-from smdistributed.modelparallel.torch import amp, core, exceptions, model, nn, optimizers, state_mod, utils
+from smdistributed.modelparallel.torch import (
+    amp,
+    core,
+    exceptions,
+    model,
+    nn,
+    optimizers,
+    patches,
+    state_mod,
+    utils,
+)
 
 step.StepOutput = StepOutput  # smp.step is the decorator and, to scripts, the place where StepOutput lives
 

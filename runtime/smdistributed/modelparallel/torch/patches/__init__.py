@@ -1,0 +1,1 @@
+"""Where the documentation puts activation checkpointing."""
