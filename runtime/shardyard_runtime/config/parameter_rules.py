@@ -14,7 +14,6 @@ NOT_YET: Mapping[str, str] = {
     "shard_optimizer_state": "sharding the optimizer's state is not built yet",
     "fp16_params": "parameters in float16 without masters are not built yet; fp16 keeps masters",
     "offload_activations": "offloading activations is not built yet",
-    "delayed_parameter_initialization": "delayed initialization of parameters is not built yet",
     "horovod": "data parallelism through Horovod is not built yet",
 }
 _ONLY_IF_NOT_DEFAULT: Mapping[str, str] = {

@@ -10,7 +10,7 @@ import torch
 
 from shardyard_runtime.config.placement import Group
 from shardyard_runtime.torch.checkpoints.together import regroup
-from shardyard_runtime.torch.model import PARTIAL_KEY
+from shardyard_runtime.torch.model_state import PARTIAL_KEY
 from shardyard_runtime.torch.precision.agree import anywhere, global_norm
 from shardyard_runtime.torch.precision.loss_scale import LossScale, loss_scale
 from shardyard_runtime.torch.precision.masters import Masters

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from shardyard_runtime.errors import NotBuiltYet
+from shardyard_runtime.torch.delayed.creation import delayed
 from shardyard_runtime.torch.ranks import tp_size
+from shardyard_runtime.torch.state import state
 
 # What scripts say about layers of the distributed transformer; a model that keeps its own layers has no use for it.
 _LAYER_OPTIONS = frozenset(
@@ -53,6 +55,8 @@ def model_creation(
 ) -> Iterator[None]:
     """Models made inside keep their own layers, and get ``dtype`` where it is given.
 
+    With the parameter ``delayed_parameter_initialization`` as in :func:`delay_param_initialization`.
+
     The options are for layers of the distributed transformer: accepted, and without effect on others.
     Raises NotBuiltYet for tensor parallelism above degree 1 and for ``use_alibi``.
     """
@@ -63,7 +67,8 @@ def model_creation(
     if dtype is not None:
         torch.set_default_dtype(dtype)
     try:
-        yield
+        with delayed(state.initialized and state.cfg.delayed_parameter_initialization):
+            yield
     finally:
         torch.set_default_dtype(before)
 
@@ -79,14 +84,13 @@ def tensor_parallelism(enabled: bool = True, **options: Any) -> Iterator[None]:
 
 @contextmanager
 def delay_param_initialization(enabled: bool = True) -> Iterator[None]:
-    """Does nothing when not ``enabled``. Raises NotBuiltYet otherwise."""
-    if enabled:
-        raise NotBuiltYet(
-            "smp.delay_param_initialization",
-            "creating parameters only where they will live",
-            "pass enabled=False: parameters are then created at once, on every rank",
-        )
-    yield
+    """Parameters of models made inside are created in the first step, each on the rank that owns it.
+
+    Their values are those that an eager build with the same seed gives them. Raises RuntimeError for a model that cannot
+    be created so.
+    """
+    with delayed(enabled):
+        yield
 
 
 def set_tensor_parallelism(module: torch.nn.Module, enabled: bool = True, **options: Any) -> torch.nn.Module:

@@ -212,7 +212,6 @@ def test_tensor_parallelism_is_refused(smp: Any, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("ask", "advice"),
     [
-        (lambda smp: smp.delay_param_initialization().__enter__(), "enabled=False"),
         (lambda smp: smp.model_creation(use_alibi=True).__enter__(), "ALiBi"),
         (lambda smp: smp.hvd_average_grads(), "ddp"),
         (lambda smp: smp.optimizers.FusedLAMB([]), "AdamW"),

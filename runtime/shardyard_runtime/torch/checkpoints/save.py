@@ -13,7 +13,8 @@ from shardyard_runtime.torch.checkpoints import durable, layout, sites, transact
 from shardyard_runtime.torch.checkpoints.layout import Target
 from shardyard_runtime.torch.checkpoints.plain import plain
 from shardyard_runtime.torch.checkpoints.together import gather, together
-from shardyard_runtime.torch.model import PARTIAL_KEY, DistributedModel
+from shardyard_runtime.torch.model import DistributedModel
+from shardyard_runtime.torch.model_state import PARTIAL_KEY
 from shardyard_runtime.torch.optimizer import DistributedOptimizer
 from shardyard_runtime.torch.ranks import pp_rank, pp_size, tp_rank, tp_size
 from shardyard_runtime.torch.state import state

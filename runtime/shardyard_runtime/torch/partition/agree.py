@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from shardyard_runtime.config.placement import Group
+from shardyard_runtime.torch.delayed.creation import is_delayed
 from shardyard_runtime.torch.partition import auto, decision, manual
 from shardyard_runtime.torch.partition.auto import Assignment
 from shardyard_runtime.torch.partition.cost import Weighing, costs, states_of
@@ -76,7 +77,9 @@ def _trace(model: DistributedModel, trial: Trial | None) -> tuple[Trace | None, 
         return None, "parameter counts"
     if cfg.skip_tracing:
         return None, "parameter counts (skip_tracing)"
-    device = state.live.device if model.trace_device == "gpu" else torch.device("cpu")
+    # For values that a parameter does not have yet there is NaN on the CPU; elsewhere it would be copied whole.
+    on_device = model.trace_device == "gpu" and not is_delayed(model)
+    device = state.live.device if on_device else torch.device("cpu")
     try:
         found = trace(
             model, model.get_module(), trial, device, model.trace_execution_times, model.trace_memory_usage

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 from torch import nn
 
+from shardyard_runtime.torch.construction import constructing
+
 _MARK = "_shardyard_partition"
-_active: list[int] = []
 
 
 def mark(module: nn.Module, partition: int) -> None:
@@ -26,25 +26,9 @@ def _checked(index: int) -> int:
 @contextlib.contextmanager
 def partition(index: int) -> Iterator[None]:
     """Modules constructed inside go into partition ``index``; contexts nest, the inner one wins."""
-    original = nn.Module.__init__
-
-    def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
-        self.__dict__.setdefault(_MARK, _active[-1])
-
-    _active.append(_checked(index))
-    if len(_active) == 1:
-        nn.Module.__init__ = init  # type: ignore[method-assign]
-        _restore.append(original)
-    try:
+    checked = _checked(index)
+    with constructing(lambda module: module.__dict__.setdefault(_MARK, checked)):
         yield
-    finally:
-        _active.pop()
-        if not _active:
-            nn.Module.__init__ = _restore.pop()  # type: ignore[method-assign]
-
-
-_restore: list[Any] = []
 
 
 def assign(root: nn.Module, partitions: int, default: int) -> dict[str, int]:

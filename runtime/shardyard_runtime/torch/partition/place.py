@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 
+def blank(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:
+    """Shape and dtype on the CPU, without storage: values read as NaN and cannot be written."""
+    fill = float("nan") if dtype.is_floating_point else 0
+    return torch.full((1,), fill, dtype=dtype).expand(shape)
+
+
+def through_blanks(fn: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """``fn``, a conversion; a blank tensor takes on the dtype and stays blank, where the whole of it would be made."""
+
+    def applied(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.numel() < 2 or tensor.is_meta or tensor.untyped_storage().nbytes() > tensor.element_size():
+            return fn(tensor)
+        return blank(tensor.shape, fn(torch.empty(0, dtype=tensor.dtype, device=tensor.device)).dtype)
+
+    return applied
+
+
 def release(module: nn.Module) -> None:
-    """Frees the parameters of a module that lives elsewhere: shape and dtype stay, values read as NaN."""
+    """Frees the parameters of a module that lives elsewhere; see :func:`blank`."""
     for parameter in module.parameters(recurse=False):
-        fill = float("nan") if parameter.dtype.is_floating_point else 0
-        parameter.data = torch.full((1,), fill, dtype=parameter.dtype).expand(parameter.shape)
+        parameter.data = blank(parameter.shape, parameter.dtype)
         parameter.grad = None
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from shardyard_runtime.config.parameters import SmpConfig
+from shardyard_runtime.torch.partition.place import through_blanks
 from shardyard_runtime.torch.tracing.stand_ins import copied
 
 
@@ -27,7 +28,7 @@ class LowPrecisionModule(nn.Module):
 
     def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.module = module.half() if dtype == torch.float16 else module.bfloat16()
+        self.module = module._apply(through_blanks(lambda t: t.to(dtype) if t.is_floating_point() else t))
         self._dtype = dtype
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

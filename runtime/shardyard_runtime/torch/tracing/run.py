@@ -12,7 +12,7 @@ from torch import nn
 from shardyard_runtime.torch.tracing.as_found import left_as_found
 from shardyard_runtime.torch.tracing.record import Trace
 from shardyard_runtime.torch.tracing.recorder import Recorder
-from shardyard_runtime.torch.tracing.stand_ins import Copy, copied, on_meta, real_on, replace
+from shardyard_runtime.torch.tracing.stand_ins import Copy, copied, copy_of, on_meta, real_on, replace
 
 # Runs the user's function for the first microbatch, on its arguments as the given function copies them.
 Trial = Callable[[Callable[[Any], Any]], Any]
@@ -82,7 +82,8 @@ def _once(
     memory: bool,
 ) -> Trace:
     with left_as_found(wrapper):
-        real = replace(root, copy, keep=lambda parameter: parameter.device.type == device.type)
+        stand_in = copy_of(copy, keep=lambda parameter: parameter.device.type == device.type)
+        real = replace(root.modules(), stand_in)
         recorder = Recorder(root, real, times, memory)
         with _stopping_at_backward(wrapper), recorder.recording():
             trial(lambda value: copied(value, copy))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -34,26 +34,27 @@ def real_on(device: torch.device) -> Copy:
     return copy
 
 
-def replace(root: nn.Module, copy: Copy, keep: Callable[[nn.Parameter], bool]) -> dict[int, int]:
-    """Puts stand-ins where modules hold tensors; parameters that ``keep`` accepts stay themselves.
+def replace(modules: Iterable[nn.Module], made: Callable[[torch.Tensor], torch.Tensor]) -> dict[int, int]:
+    """Puts what is ``made`` of each tensor where modules hold it. Sharing is preserved.
 
-    Sharing is preserved. The caller restores the modules' attributes. Returns id of a stand-in to id of the
-    parameter it stands for.
+    Returns id of what now stands in to id of the parameter it stands for.
     """
     known: dict[int, torch.Tensor] = {}
     real: dict[int, int] = {}
+    replaced = []  # held, or a new tensor could get the id of one that is gone
 
     def stand_in(tensor: Any) -> Any:
         if not isinstance(tensor, torch.Tensor):
             return tensor
         if id(tensor) not in known:
-            made = _replaced(tensor, copy, keep)
-            known[id(tensor)] = known[id(made)] = made
+            new = made(tensor)
+            known[id(tensor)] = known[id(new)] = new
+            replaced.append(tensor)
             if isinstance(tensor, nn.Parameter):
-                real[id(made)] = id(tensor)
+                real[id(new)] = id(tensor)
         return known[id(tensor)]
 
-    for module in root.modules():
+    for module in modules:
         for name, value in module.__dict__.items():
             if isinstance(value, torch.Tensor):
                 module.__dict__[name] = stand_in(value)
@@ -64,13 +65,18 @@ def replace(root: nn.Module, copy: Copy, keep: Callable[[nn.Parameter], bool]) -
     return real
 
 
-def _replaced(tensor: torch.Tensor, copy: Copy, keep: Callable[[nn.Parameter], bool]) -> torch.Tensor:
-    if not isinstance(tensor, nn.Parameter):
-        return copy(tensor)
-    if keep(tensor):
-        return tensor
-    made = nn.Parameter(copy(tensor.detach()), requires_grad=tensor.requires_grad)
-    made.__dict__.update(tensor.__dict__)
+def copy_of(copy: Copy, keep: Callable[[nn.Parameter], bool]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What stands in for a tensor: its copy, a parameter for a parameter; one that ``keep`` accepts stays itself."""
+
+    def made(tensor: torch.Tensor) -> torch.Tensor:
+        if not isinstance(tensor, nn.Parameter):
+            return copy(tensor)
+        if keep(tensor):
+            return tensor
+        parameter = nn.Parameter(copy(tensor.detach()), requires_grad=tensor.requires_grad)
+        parameter.__dict__.update(tensor.__dict__)
+        return parameter
+
     return made
 
 
