@@ -13,7 +13,6 @@ NOT_YET: Mapping[str, str] = {
     "sharded_data_parallel_degree": "sharded data parallelism is not built yet",
     "shard_optimizer_state": "sharding the optimizer's state is not built yet",
     "fp16_params": "parameters in float16 without masters are not built yet; fp16 keeps masters",
-    "offload_activations": "offloading activations is not built yet",
     "horovod": "data parallelism through Horovod is not built yet",
 }
 _ONLY_IF_NOT_DEFAULT: Mapping[str, str] = {

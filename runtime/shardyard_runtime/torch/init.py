@@ -44,7 +44,10 @@ def init(config: Mapping[str, Any] | None = None) -> None:
     rank = transport.rank
     peers, replica = placement.group(Group.PP, rank), placement.rank_in(Group.DP, rank)
     one_order = placement.group(Group.DP, rank) if cfg.deterministic_server and cfg.ddp else ()
-    engine = Engine(transport, peers, cfg.pipeline, cfg.active_microbatches, device, replica, one_order)
+    horizon = cfg.activation_loading_horizon if cfg.offload_activations else None
+    engine = Engine(
+        transport, peers, cfg.pipeline, cfg.active_microbatches, device, replica, one_order, horizon
+    )
     state.runtime = Runtime(
         cfg=cfg,
         placement=placement,

@@ -16,8 +16,9 @@ from tests.integration.engine.recompute_worker import CASES
         {"partitions": 3},
         {"partitions": 2, "pipeline": "simple", "active_microbatches": 2},
         {"partitions": 1},
+        {"partitions": 3, "offload_activations": True, "activation_loading_horizon": 2},
     ],
-    ids=["three", "two-simple", "one"],
+    ids=["three", "two-simple", "one", "three-offloaded"],
 )
 def test_a_recomputed_region(parameters: dict[str, object]) -> None:
     ranks = int(str(parameters["partitions"]))

@@ -72,7 +72,6 @@ def test_null_and_the_documented_default_ask_for_nothing(name: str, framework: s
         ({"fp16_params": True}, ["fp16 keeps masters"]),
         ({"fp16": True, "bf16": True}, ["keep one of them"]),
         ({"shard_optimizer_state": 1}, ["optimizer"]),
-        ({"offload_activations": True}, ["offloading"]),
         ({"horovod": True}, ["only TensorFlow can do"]),
         ({"pipeline": "_only_forward"}, ["backward"]),
         ({"pipeline": "simpel"}, ["'simpel'", "'interleaved', 'simple'"]),

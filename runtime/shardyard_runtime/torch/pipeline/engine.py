@@ -30,6 +30,7 @@ from shardyard_runtime.torch.pipeline.messages import (
     Given,
     MicrobatchDone,
 )
+from shardyard_runtime.torch.pipeline.offload import Offload
 from shardyard_runtime.torch.pipeline.owner import Owner
 from shardyard_runtime.torch.pipeline.parts import Parts
 from shardyard_runtime.torch.pipeline.randomness import Streams, seed_of
@@ -56,6 +57,7 @@ class Engine:
         device: torch.device,
         replica: int,
         one_order: tuple[int, ...] = (),
+        loading_horizon: int | None = None,  # with one, activations of checkpointed regions wait on the host
     ) -> None:
         self._transport = transport
         self._peers = peers
@@ -68,7 +70,8 @@ class Engine:
         if self._log is not None:
             self._log.listen(self._scheduler)
         self._step = 0
-        self.recompute = Recompute(self.streams)
+        offload = None if loading_horizon is None else Offload(device, loading_horizon, self._microbatch)
+        self.recompute = Recompute(self.streams, offload)
         parts = Parts(transport.rank, device, self._scheduler, self.streams, self._post, self.recompute)
         self._store, self._lock = parts.store, parts.lock
         self._caller = Caller(parts)
@@ -92,6 +95,10 @@ class Engine:
     def in_step(self) -> bool:
         """True on a thread that runs a call of the current step."""
         return self._running and getattr(self._scheduler.current, "task", None) is not None
+
+    def _microbatch(self) -> int:
+        """The one that this thread works for; -1 outside of a step."""
+        return self._scheduler.current.task.microbatch if self.in_step else -1
 
     def own(self, modules: dict[str, nn.Module], owner: dict[str, int]) -> None:
         """All modules by path, and the partition that owns each: this rank runs its own for the others."""
@@ -193,6 +200,8 @@ class Engine:
         task: Task = self._scheduler.current.task
         task.phase = Phase.BACKWARD
         self.ran_backward = True
+        if self.recompute.offload is not None:
+            self.recompute.offload.expect(task.microbatch)
         if self._simple:
             self._parked.append(self._scheduler.prepare_wait(lambda: "the forwards of other microbatches"))
             self._scheduler.wait(task)

@@ -28,6 +28,7 @@ from shardyard_runtime.torch.pipeline.messages import (
     Given,
     Output,
 )
+from shardyard_runtime.torch.pipeline.offload import Offload
 from shardyard_runtime.torch.pipeline.parts import Parts
 from shardyard_runtime.torch.pipeline.recompute import RECOMPUTED
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, settled
@@ -53,9 +54,21 @@ class _Enter(torch.autograd.Function):
         return None, None, None
 
 
+class _Leave(torch.autograd.Function):
+    """Stands for an output when backward comes to it: the output itself, with its bytes, need not be kept."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.new_empty(()).expand(tensor.shape)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
 @dataclass
 class _Served:
-    """What the backward of a served call needs."""
+    """What the backward of a served call needs; of an operation the ``inputs`` too, for their shapes."""
 
     sink: list[torch.Tensor | None]
     needs_grad: list[bool]
@@ -95,9 +108,13 @@ class Owner:
 
     def close(self, microbatch: int) -> None:
         self._served.pop(microbatch, None)
+        if self._recompute.offload is not None:
+            self._recompute.offload.close(microbatch)
 
     def clear(self) -> None:
         self._served.clear()
+        if self._recompute.offload is not None:
+            self._recompute.offload.clear()
 
     # On the communication thread, under the lock ---------------------------------------------------------------
 
@@ -148,6 +165,8 @@ class Owner:
         if message.context.grad:
             self._served.setdefault(message.microbatch, {})[message.call] = served
         outputs = [self._output(message, index, tensor) for index, tensor in enumerate(served.outputs)]
+        if message.recompute and self._recompute.offload is not None:
+            self._send_away(message, served, self._recompute.offload)
         if message.module is not None:
             alone = watch is not None and not watch.seen and not self._scheduler.current.task.called
             self._post(source, Executed(message.step, message.call, structure, outputs, alone))
@@ -178,7 +197,18 @@ class Owner:
                 )
         self._caller.check(message.microbatch)
         structure, outputs = flatten(result)
-        return structure, _Served(sink, message.needs_grad, inputs, [settled(o) for o in outputs])
+        shaped = inputs if message.operation is not None else []
+        return structure, _Served(sink, message.needs_grad, shaped, [settled(o) for o in outputs])
+
+    def _send_away(self, message: Execute, served: _Served, offload: Offload) -> None:
+        """What the call was given, and what it returned, waits on the host."""
+        served.outputs = [
+            _Leave.apply(o) if o.requires_grad and not isinstance(o, RemoteTensor) else o
+            for o in served.outputs
+        ]
+        with self._lock:
+            for value in (*message.awaited, *((message.call, i) for i in range(len(served.outputs)))):
+                self._store.send_away(message.microbatch, value, offload.copies)
 
     def _recomputes(self, path: str | None) -> bool:
         """True for a module that is a checkpointed region itself."""
@@ -218,6 +248,8 @@ class Owner:
         microbatch = message.microbatch
         if self._store.closed(microbatch):
             return
+        if self._recompute.offload is not None:
+            self._recompute.offload.expect(microbatch)
         try:
             served = self._served.get(microbatch, {}).pop(message.owner_call)
             incoming = [None if g is None else self._value(microbatch, g) for g in message.gradients]

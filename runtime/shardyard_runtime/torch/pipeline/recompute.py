@@ -10,6 +10,8 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.checkpoint import checkpoint
 
+from shardyard_runtime.torch.pipeline import regions
+from shardyard_runtime.torch.pipeline.offload import Offload
 from shardyard_runtime.torch.pipeline.randomness import Streams
 from shardyard_runtime.torch.pipeline.regions import Region, Snapshot, snapshot
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, current
@@ -18,10 +20,11 @@ RECOMPUTED = "_shardyard_recomputed"  # on a module whose forward is a checkpoin
 
 
 class Recompute:
-    """What recomputes on this rank."""
+    """What recomputes on this rank. With ``offload`` it is computed again from tensors that waited on the host."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: Streams, offload: Offload | None = None) -> None:
         self._streams = streams
+        self.offload = offload
 
     def __call__(
         self,
@@ -34,7 +37,10 @@ class Recompute:
         if not torch.is_grad_enabled():
             return function(*args, **kwargs)
         call = _Call(function, args, kwargs, self._streams if preserve_rng_state else None)
-        return checkpoint(call, *call.taken(), use_reentrant=False, preserve_rng_state=False)
+        # What a region inside another one is computed from, the outer one computes again.
+        outermost = self.offload is not None and not regions.inside()
+        with self.offload.kept() if self.offload and outermost else contextlib.nullcontext():
+            return checkpoint(call, *call.taken(), use_reentrant=False, preserve_rng_state=False)
 
 
 class _Call:

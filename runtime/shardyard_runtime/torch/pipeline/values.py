@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from shardyard_runtime.torch.pipeline.offload import Away, Copies
 from shardyard_runtime.torch.releases import itemsize
 
 CallId = tuple[int, int]  # (caller's global rank, its counter)
@@ -42,12 +43,19 @@ class Store:
     """The values that a rank holds, by microbatch, and what waits for values. Its user guards it by a lock."""
 
     def __init__(self) -> None:
-        self._values: dict[int, dict[ValueId, torch.Tensor]] = {}
+        self._values: dict[int, dict[ValueId, torch.Tensor | Away]] = {}
         self._waiters: dict[int, list[_Waiter]] = {}
         self._closed: set[int] = set()
 
     def get(self, microbatch: int, value: ValueId) -> torch.Tensor | None:
-        return self._values.get(microbatch, {}).get(value)
+        held = self._values.get(microbatch, {}).get(value)
+        return held.tensor() if isinstance(held, Away) else held
+
+    def send_away(self, microbatch: int, value: ValueId, copies: Copies) -> None:
+        """Keeps a value on the host from now on; not one that somebody has changed here."""
+        held = self._values.get(microbatch, {}).get(value)
+        if isinstance(held, torch.Tensor) and not held.is_inference() and held._version == 0:
+            self._values[microbatch][value] = Away(held, copies)
 
     def put(self, microbatch: int, value: ValueId, tensor: torch.Tensor) -> None:
         """Adds a value and does what waited for it. Of a microbatch that is over nothing is kept."""
@@ -67,8 +75,8 @@ class Store:
 
     def drop_changed(self, microbatch: int, value: ValueId) -> bool:
         """Forgets another rank's value whose copy here was changed in place; False when it was not."""
-        tensor = self.get(microbatch, value)
-        changed = tensor is not None and not tensor.is_inference() and tensor._version != 0
+        tensor = self._values.get(microbatch, {}).get(value)
+        changed = isinstance(tensor, torch.Tensor) and not tensor.is_inference() and tensor._version != 0
         if changed:
             del self._values[microbatch][value]
         return changed
