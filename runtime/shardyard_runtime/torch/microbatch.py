@@ -69,16 +69,16 @@ def rebuilt(original: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
     return type(original)(items)  # type: ignore[call-arg]
 
 
-def join(results: Sequence[Any]) -> Any:
+def join(results: Sequence[Any], detach: bool = True) -> Any:
     """Per-microbatch results turned inside out: tensors become StepOutput, containers keep their type."""
     first = results[0]
     if isinstance(first, torch.Tensor):
-        return StepOutput([r.detach() for r in results])
+        return StepOutput([r.detach() if detach else r for r in results])
     if isinstance(first, dict):
-        joined = {key: join([r[key] for r in results]) for key in first}
+        joined = {key: join([r[key] for r in results], detach) for key in first}
         return joined if type(first) is dict else type(first)(**joined)
     if isinstance(first, list | tuple):
-        rows = [join([r[i] for r in results]) for i in range(len(first))]
+        rows = [join([r[i] for r in results], detach) for i in range(len(first))]
         return type(first)(*rows) if hasattr(first, "_fields") else type(first)(rows)
     if first is None:
         return None

@@ -23,8 +23,10 @@ class StepFunction:
         function: Callable[..., Any],
         non_split_inputs: Sequence[str],
         input_split_axes: Mapping[str, int],
+        detach_outputs: bool = True,
     ) -> None:
         functools.update_wrapper(self, function)
+        self._detach = detach_outputs
         self._function = function
         self._non_split = frozenset(non_split_inputs)
         self._axes = dict(input_split_axes)
@@ -57,7 +59,7 @@ class StepFunction:
         if model is not None:
             model.reducer.finish(ran_backward)
             model.end_step()
-        return join(results)
+        return join(results, self._detach)
 
     def _bodies(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], place: Callable[[Any], Any] | None = None
@@ -108,12 +110,12 @@ def step(
 ) -> Any:
     """Decorator, bare or called: each tensor argument is split into microbatches along its axis (0).
 
-    ``detach_outputs=False`` is refused: what a step returns has left the ranks that hold its graph.
+    Without ``detach_outputs`` what the function returns keeps the graph, and its memory, on the pipeline's first rank,
+    and there as far as it was computed on that rank: a backward that comes to another one after the step raises
+    OutsideStep. On the other ranks results have no graph in either case.
     """
-    if not detach_outputs:
-        raise ValueError("detach_outputs=False is not built yet: a step's results are detached; leave it out")
 
     def wrap(f: Callable[..., Any]) -> StepFunction:
-        return StepFunction(f, non_split_inputs, input_split_axes or {})
+        return StepFunction(f, non_split_inputs, input_split_axes or {}, detach_outputs)
 
     return wrap if function is None else wrap(function)

@@ -17,6 +17,7 @@ from shardyard_runtime.torch.pipeline.foresight import (
     held_against,
     surprise,
 )
+from shardyard_runtime.torch.pipeline.intercept import OutsideStep
 from shardyard_runtime.torch.pipeline.messages import (
     Backward,
     BackwardDone,
@@ -161,7 +162,12 @@ class Caller:
     def backward(
         self, call: Call, inputs: Sequence[Input], gradients: Sequence[torch.Tensor | None]
     ) -> list[torch.Tensor | None]:
-        """Continues backward through a call; gradients of remote inputs stay with the owner."""
+        """Continues backward through a call; gradients of remote inputs stay with the owner. Raises OutsideStep."""
+        if getattr(self._scheduler.current, "task", None) is None:
+            raise OutsideStep(
+                f"a backward came to {call.target!r} on rank {call.owner} after its step, and that rank has let go of it: "
+                "call model.backward in the function decorated with @smp.step"
+            )
         arguments: list[Carried | None] = [None] * len(gradients)
         # Of an operation, or a call that was foreseen, it is not known here whether it has run yet.
         awaited: list[ValueId] = [(call.identity, 0)] if call.operation is not None or call.foreseen else []

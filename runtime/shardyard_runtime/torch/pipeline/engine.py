@@ -256,6 +256,7 @@ class Engine:
     def _end(self) -> None:
         with self._lock:  # from here on nothing of this step is taken: it would run in the next one
             self._running = False
+            self._outcome = None  # it holds the step's results
         if self._log is not None:
             self._log.end()
         self._scheduler.abandon()

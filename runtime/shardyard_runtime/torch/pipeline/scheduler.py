@@ -50,6 +50,14 @@ class Task:
         self.worker: _Worker | None = None
         self.awaits: Callable[[], str] = str  # what it waits for, while it is blocked
 
+    def let_go(self) -> None:
+        """Its idle thread refers to it until the next one comes: a task that is over holds no tensors."""
+        self.body, self.value, self.error, self.awaits = _nothing, None, None, str
+
+
+def _nothing() -> None:
+    """The body of a task that is over."""
+
 
 class _Worker:
     """A thread that runs tasks one after another; reused across steps."""
@@ -75,7 +83,8 @@ class _Worker:
                 pass
             except BaseException as error:
                 self._scheduler.fail(error)
-            self.task = None
+            self.task = self._scheduler.current.task = None
+            task.let_go()
             self._scheduler.release(self, task)
 
 
