@@ -20,7 +20,7 @@ from tests.integration.engine.launch import mpirun
 )
 def test_memory(parameters: dict[str, object]) -> None:
     ranks = 4 if parameters.get("ddp") else int(str(parameters["partitions"]))
-    done = mpirun(ranks, "tests.integration.engine.memory_worker", json.dumps(parameters), timeout=120)
+    done = mpirun(ranks, "tests.integration.engine.memory_worker", json.dumps(parameters))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     for line in (
         "nothing survives rank=",
