@@ -22,7 +22,7 @@ from tests.integration.engine.recompute_worker import CASES
 )
 def test_a_recomputed_region(parameters: dict[str, object]) -> None:
     ranks = int(str(parameters["partitions"]))
-    done = mpirun(ranks, "tests.integration.engine.recompute_worker", json.dumps(parameters), timeout=120)
+    done = mpirun(ranks, "tests.integration.engine.recompute_worker", json.dumps(parameters))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     for name in CASES:
         assert done.stdout.count(f"recomputed {name} ") == ranks
