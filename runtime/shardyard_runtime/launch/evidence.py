@@ -13,6 +13,9 @@ from .verdict import lost, stopped
 
 _BY_SIGNAL = re.compile(r"process rank (\d+) with PID .*? exited on\s+signal (\d+)", re.DOTALL)
 _BY_CODE = re.compile(r"Process name: \[.*?,\s*(\d+)\]\s+Exit code:\s+(\d+)", re.DOTALL)
+_BY_DAEMON = re.compile(
+    r"lost communication with a remote daemon.*?Remote daemon\s*:[^\n]*? on node (\S+)", re.DOTALL
+)
 _BY_ABORT = re.compile(r"MPI_ABORT was invoked on rank (\d+) .*?with errorcode (-?\d+)", re.DOTALL)
 
 
@@ -57,6 +60,8 @@ def decide(evidence: Evidence, cluster: Cluster) -> Outcome:
 def _crash(own_words: list[str], cluster: Cluster) -> Outcome | None:
     """A rank that left no record ended without Python's knowledge; mpirun says how."""
     said = "\n".join(own_words)
+    if found := _BY_DAEMON.search(said):  # its ranks went with it, without a word
+        return lost(found[1], "mpirun lost its daemon there, which somebody killed or which failed")
     if found := _BY_ABORT.search(said):
         rank, code = int(found[1]), int(found[2]) & 0xFF or 1
         return Outcome(code, f"rank {rank} on {cluster.host_of(rank)}: called MPI_Abort({found[2]})\n")

@@ -21,7 +21,7 @@ def hand_over(folder: Path, rank: int, *, is_command: bool) -> None:
     try:
         with _reachable(folder / SOCKET) as path:
             link.connect(path)
-        said = {"rank": rank, "pid": os.getpid(), "is_command": is_command}
+        said = {"rank": rank, "pid": os.getpid(), "watcher": os.getppid(), "is_command": is_command}
         pipes = {number: os.pipe() for number in STREAMS}
         socket.send_fds(link, [json.dumps(said).encode()], [reading for reading, _ in pipes.values()])
     except OSError:

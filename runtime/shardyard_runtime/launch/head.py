@@ -71,6 +71,7 @@ class Head:
         variables = mpirun_environment({**plan.environment, **secrets}, run_dirs, self.meeting.local)
         supervision = Supervision(self.host, self.rendezvous, self._output)
         supervision.run(command, variables, tool.tag_separator)
+        self._output.wait_for_notes()
         processes.end_descendants()
         self._collect(supervision)
         return decide(supervision.evidence, self.host.cluster)

@@ -48,6 +48,14 @@ def end_descendants(timeout: float = 2.0) -> None:
         time.sleep(0.005)
 
 
+def is_running(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
 def descendants() -> list[int]:
     """Processes below this one that still run, as the kernel lists them."""
     children: dict[int, list[int]] = {}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import hand_over
+from .processes import is_running
 from .tagged_lines import TaggedLines
 
 Sink = Callable[[int, bytes], None]  # takes a stream's number and whole lines
@@ -28,6 +29,7 @@ class _Rank:
     """The connection that a rank keeps open for as long as it lives."""
 
     pid: int
+    watcher: int  # the process that notes how it ends
     is_command: bool
 
 
@@ -37,6 +39,7 @@ class RankOutput:
         self._sink = sink
         self._stop_signal = 0
         self._ranks: dict[int, _Rank] = {}  # by descriptor of the connection
+        self._known: list[_Rank] = []
         self._finish_by: float | None = None
         self._server = hand_over.listen(folder)
         self._wake, self._woken = socket.socketpair()
@@ -55,6 +58,14 @@ class RankOutput:
         self._stop_signal = number
         for rank in list(self._ranks.values()):
             _send_signal(rank, number)
+
+    def wait_for_notes(self, timeout: float = 1.0) -> None:
+        """Of a rank that has ended, its watcher is about to note how: it must not be killed before."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline and any(
+            not is_running(rank.pid) and is_running(rank.watcher) for rank in self._known
+        ):
+            time.sleep(0.005)
 
     def finish(self, timeout: float = 5.0) -> None:
         """Takes what is still in the pipes. A process that escaped may hold one open, so not for ever."""
@@ -101,9 +112,10 @@ class RankOutput:
             tag = f"[1,mpirank:{said['rank']},{self._host}]<{hand_over.STREAMS[number]}>:"
             os.set_blocking(descriptor, False)
             self._selector.register(descriptor, selectors.EVENT_READ, TaggedLines(number, tag.encode()))
-        rank = _Rank(said["pid"], said["is_command"])
+        rank = _Rank(said["pid"], said["watcher"], said["is_command"])
         connection = link.detach()
         self._ranks[connection] = rank
+        self._known.append(rank)
         self._selector.register(connection, selectors.EVENT_READ, rank)
         if self._stop_signal:
             _send_signal(rank, self._stop_signal)

@@ -17,6 +17,9 @@ from . import prctl, records
 from .exit_codes import exit_status, signal_name
 from .memory import MemoryWatch
 
+# MPI_ERR_UNKNOWN, with which Open MPI 5 ends a process whose peer closed its connection.
+PEER_IS_GONE = 14
+
 
 def split(rank: int, host: str, folder: Path) -> None:
     """Returns in the process that is to run the program; the other one waits for its end."""
@@ -36,6 +39,8 @@ def _wait(child: int, rank: int, host: str, folder: Path, memory: MemoryWatch) -
 
     def on_signal(number: int, _: object) -> None:
         """mpirun wants all ranks to end, and tells the whole group; what follows is no cause."""
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            return  # this one had ended before
         told.append(number)
         if not is_leader:
             with contextlib.suppress(ProcessLookupError):
@@ -66,5 +71,5 @@ def _record(returncode: int, rank: int, host: str, memory: MemoryWatch, told: bo
         exception=how,
         message=why,
         exit_code=exit_status(returncode),
-        follow_up=told or returncode == -signal.SIGTERM,
+        follow_up=told or returncode in (-signal.SIGTERM, PEER_IS_GONE),
     )

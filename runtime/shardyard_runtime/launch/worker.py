@@ -152,6 +152,7 @@ class Worker:
         if message["type"] == "stop":
             self._output.stop_ranks(message["signal"])
         elif message["type"] == "ended":
+            self._output.wait_for_notes()
             processes.end_descendants()
             self._output.finish(FLUSH_SECONDS)
             self._log.close()

@@ -126,6 +126,13 @@ FAULTS = [
         r"mpirun on algo-1: ended by signal 9 \(SIGKILL\)\n",
         kill("/usr/bin/mpirun"),
     ),
+    Fault(
+        "kill -9 of mpirun's daemon",
+        WAIT,
+        1,
+        LEFT.format("algo-2") + "mpirun lost its daemon there",
+        kill("/usr/bin/orted", "algo-2"),
+    ),
     Fault("kill -9 of sshd, of no harm to a running job", UNTIL_GO, 0, "$", kill_sshd_and_go, bound=8),
     Fault(
         "kill -9 of a launcher",

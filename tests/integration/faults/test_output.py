@@ -59,6 +59,7 @@ def send_much(new_container_job: NewContainerJob, megabytes: int) -> None:
     job.start()
     report = job.finish(timeout=900)
     assert set(report.codes.values()) == {0}, report.logs["algo-2"]
+    assert all(counts[b"LEFT BEHIND: []"] == 1 for counts in job.line_counts.values())
     counted = job.line_counts["algo-1"]
     for rank in range(4):
         assert counted[f"[1,mpirank:{rank},algo-{rank // 2 + 1}]<stdout>:".encode() + b"x" * 999] == lines

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,3 +126,17 @@ def test_a_long_path_of_the_folder(tmp_path: Path) -> None:
 def test_without_a_launcher_the_output_stays_where_it_was(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RANK + "print('here')", str(tmp_path), "0"]
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"here\n"
+
+
+def test_a_watcher_has_time_to_note_the_end_of_its_rank(hub: Hub) -> None:
+    """Nobody waits for ranks that run; of one that has ended, its parent, here the test itself, is waited for."""
+    with hub.start(0, "print('here', flush=True); time.sleep(60)") as rank:
+        hub.wait_for(b"here")
+        began = time.monotonic()
+        hub.output.wait_for_notes(10)
+        assert time.monotonic() - began < 5
+        rank.kill()
+        rank.wait()
+        began = time.monotonic()
+        hub.output.wait_for_notes(0.2)
+        assert time.monotonic() - began >= 0.2

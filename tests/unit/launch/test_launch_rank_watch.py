@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from shardyard_runtime.launch import records
 from shardyard_runtime.launch.cluster import Cluster
 from shardyard_runtime.launch.evidence import Evidence, decide
+from shardyard_runtime.launch.processes import is_running
 from shardyard_runtime.launch.records import FailureRecord
 
 SPLIT = """
@@ -72,6 +74,40 @@ def test_what_was_told_to_end_is_no_cause(tmp_path: Path) -> None:
     code, found = run(tmp_path, script, stop=True)
     assert code == 5
     assert [record.follow_up for record in found] == [True]
+
+
+def test_what_had_ended_before_it_was_told_is_a_cause(tmp_path: Path) -> None:
+    """mpirun is often sooner than the watcher, which is stopped here until both are there for it."""
+    script = "print('ready', flush=True)\nos.kill(os.getppid(), signal.SIGSTOP)\nos.kill(os.getpid(), signal.SIGSEGV)"
+    command = [sys.executable, "-c", SPLIT + script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        deadline = time.monotonic() + 10
+        while is_running(child) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(20) == 139
+    assert [record.follow_up for record in records.load_all(tmp_path)] == [False]
+
+
+def test_who_is_ended_because_a_peer_is_gone_is_no_cause(tmp_path: Path) -> None:
+    code, found = run(tmp_path, "os._exit(14)")
+    assert code == 14
+    assert [record.follow_up for record in found] == [True]
+    assert decide(Evidence(14, found), CLUSTER).text == "rank 3 on algo-2: ended with exit code 14\n"
+
+
+def test_the_ranks_that_went_with_their_daemon_are_no_cause() -> None:
+    words = [
+        "ORTE has lost communication with a remote daemon.",
+        "",
+        "  HNP daemon   : [[41193,0],0] on node algo-1",
+        "  Remote daemon: [[41193,0],1] on node algo-2",
+    ]
+    outcome = decide(Evidence(1, [failed(1, 1.0, 143, True)], words), CLUSTER)
+    assert outcome.text.startswith("host algo-2 left the job: mpirun lost its daemon there")
 
 
 def failed(rank: int, time: float, code: int, follow_up: bool = False) -> FailureRecord:
