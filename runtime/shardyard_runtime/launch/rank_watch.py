@@ -19,15 +19,18 @@ from .memory import MemoryWatch
 
 # MPI_ERR_UNKNOWN, with which Open MPI 5 ends a process whose peer closed its connection.
 PEER_IS_GONE = 14
+TOLD = (signal.SIGTERM, signal.SIGINT)  # held back until both processes are there for them
 
 
 def split(rank: int, host: str, folder: Path) -> None:
     """Returns in the process that is to run the program; the other one waits for its end."""
     memory = MemoryWatch()
     parent = os.getpid()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
     child = os.fork()
     if child:
         _wait(child, rank, host, folder, memory)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     prctl.die_with_parent()
     if os.getppid() != parent:
         os._exit(128 + signal.SIGKILL)
@@ -39,15 +42,14 @@ def _wait(child: int, rank: int, host: str, folder: Path, memory: MemoryWatch) -
 
     def on_signal(number: int, _: object) -> None:
         """mpirun wants all ranks to end, and tells the whole group; what follows is no cause."""
-        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
-            return  # this one had ended before
         told.append(number)
         if not is_leader:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in TOLD:
         signal.signal(number, on_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
     returncode = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if returncode and not records.path_of(rank, folder).exists():
         with contextlib.suppress(OSError):
@@ -57,6 +59,8 @@ def _wait(child: int, rank: int, host: str, folder: Path, memory: MemoryWatch) -
 
 def _record(returncode: int, rank: int, host: str, memory: MemoryWatch, told: bool) -> records.FailureRecord:
     how, why = f"ended with exit code {returncode}", ""
+    # mpirun hears of a lost connection, and tells all to end, before this process hears of its child.
+    has_crashed = returncode < 0 and -returncode not in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
     if returncode < 0:
         how = f"ended by {signal_name(-returncode)}"
     if returncode == -signal.SIGKILL:
@@ -71,5 +75,5 @@ def _record(returncode: int, rank: int, host: str, memory: MemoryWatch, told: bo
         exception=how,
         message=why,
         exit_code=exit_status(returncode),
-        follow_up=told or returncode in (-signal.SIGTERM, PEER_IS_GONE),
+        follow_up=(told and not has_crashed) or returncode in (-signal.SIGTERM, PEER_IS_GONE),
     )
