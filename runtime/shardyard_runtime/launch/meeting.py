@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +36,7 @@ class NetworkMeeting:
     head: str
     port: int = DEFAULT_PORT
     local: bool = False
+    told: set[tuple[str, str]] = field(default_factory=set)  # strangers that the log names already
 
     def listen(self) -> socket.socket:
         family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
@@ -54,7 +55,8 @@ class NetworkMeeting:
             known = {str(item[4][0]) for item in socket.getaddrinfo(host, None)}
         except OSError as error:
             known = {str(error)}
-        if address not in known:
+        if address not in known and (host, address) not in self.told:  # it asks again, many times a second
+            self.told.add((host, address))
             say(f"{address} says it is {host!r}, which it is not by its name's address ({', '.join(known)})")
         return address in known
 
