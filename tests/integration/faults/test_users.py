@@ -1,4 +1,4 @@
-"""As root and as another user, with Open MPI 4 of the distribution and 5 as a wheel; facts of every rank."""
+"""As root and as another user, with Open MPI 4 of the distribution, 4 and 5 as wheels; facts of every rank."""
 
 from __future__ import annotations
 
@@ -27,14 +27,28 @@ FACTS = """
 
 
 @pytest.mark.parametrize("user", ["root", "trainer"])
-@pytest.mark.parametrize("version", [4, 5])
-@pytest.mark.parametrize("options", ["", "--map-by node"])
+@pytest.mark.parametrize(
+    ("version", "images", "options"),
+    [
+        ("4.1.4", "runtime_image", ""),
+        ("4.1.4", "runtime_image", "--map-by node"),
+        ("4.1.8", "older_wheel_image", ""),
+        ("5.0.11", "wheel_image", ""),
+        ("5.0.11", "wheel_image", "--map-by node"),
+    ],
+)
 def test_every_rank_on_its_host(
-    new_container_job: NewContainerJob, wheel_image: str, user: str, version: int, options: str
+    new_container_job: NewContainerJob,
+    request: pytest.FixtureRequest,
+    user: str,
+    version: str,
+    images: str,
+    options: str,
 ) -> None:
     hyperparameters = {"sagemaker_mpi_custom_mpi_options": json.dumps(options)}
-    chosen = {"image": wheel_image} if version == 5 else {}
-    job = new_container_job(FACTS, options={"user": user}, hyperparameters=hyperparameters, **chosen)
+    job = new_container_job(
+        FACTS, request.getfixturevalue(images), options={"user": user}, hyperparameters=hyperparameters
+    )
     job.start()
     report = job.finish()
     said = re.findall(
