@@ -15,7 +15,7 @@ import json, os, sys, tempfile
 if __name__ == "__main__":
     seen = {"arguments": sys.argv, "environment": dict(os.environ), "folder": os.getcwd(), "name": __name__,
             "file": __file__, "first on the path": sys.path[0],
-            "places on the path": list(dict.fromkeys(p for p in sys.path if p.startswith(tempfile.gettempdir()))), "folder of the code": sorted(os.listdir("."))}
+            "places on the path": list(dict.fromkeys(p for p in sys.path if p.startswith(tempfile.gettempdir()) and not p.startswith(sys.prefix))), "folder of the code": sorted(os.listdir("."))}
     with open(os.path.join(os.environ["SM_INPUT_DIR"], "..", "seen.json"), "w") as file:
         json.dump(seen, file)
 """
