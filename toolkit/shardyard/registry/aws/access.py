@@ -1,7 +1,7 @@
 """Keys, region and address where they lie at hand: in the environment, or as `aws configure` writes them.
 
 Anything beyond - a role, SSO, a process or a service that hands out keys, FIPS or dual-stack addresses, retry modes -
-is botocore's: it knows them all, and takes 0.2 s to be imported and to read its models.
+is botocore's: it knows them all, and takes a tenth of a second or more to be imported and to read its models.
 """
 
 from __future__ import annotations
