@@ -16,7 +16,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,12 +23,22 @@ import torch
 from shardyard_runtime.comm import torch_collectives
 from shardyard_runtime.comm.deadlock import Report
 from shardyard_runtime.comm.detector import Control, Deadlock, Detector
-from shardyard_runtime.comm.torch_codec import as_buffer, flatten, to_wire, unflatten
-from shardyard_runtime.comm.torch_links import Links, Spec, Transfer
+from shardyard_runtime.comm.torch_codec import as_buffer
+from shardyard_runtime.comm.torch_links import Links, Transfer
 from shardyard_runtime.comm.torch_sites import site_of
+from shardyard_runtime.comm.torch_wire import (
+    CONTROL,
+    DATA,
+    HEADER,
+    Header,
+    Incoming,
+    Outgoing,
+    Ready,
+    control,
+    outgoing,
+)
 from shardyard_runtime.comm.waits import Waits
 
-_HEADER, _DATA, _CONTROL = 1, 2, 3
 _SPINS = 50  # polls without progress before the thread naps
 _NAP = 0.0002  # seconds
 _REST = 0.02  # seconds between polls when nothing is outstanding
@@ -48,43 +57,6 @@ class CommunicationBroken(RuntimeError):
 def bound() -> float:
     """Seconds that a rank waits for another one, at most."""
     return float(os.environ.get("SHARDYARD_COMM_TIMEOUT", "1800"))
-
-
-@dataclass(frozen=True)
-class _Header:
-    """``specs`` are shape, dtype and device type of each tensor, ``linked`` those that go by a link."""
-
-    key: Any
-    structure: bytes
-    specs: list[tuple[tuple[int, ...], torch.dtype, str]]
-    linked: list[int]
-    transfer: int
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """The receives of a transfer are posted."""
-
-    transfer: int
-
-
-@dataclass(eq=False)
-class _Incoming:
-    header: _Header
-    tensors: list[torch.Tensor]
-    requests: list[Any]
-    transfer: Transfer | None
-
-
-@dataclass(eq=False)
-class _Outgoing:
-    dest: int
-    tag: int
-    head: bytes
-    tensors: list[torch.Tensor] = field(default_factory=list)
-    transfer: Transfer | None = None
-    number: int = -1
-    requests: list[Any] = field(default_factory=list)
 
 
 class MpiTransport:
@@ -109,10 +81,10 @@ class MpiTransport:
         self.size: int = comm.Get_size()
         self._bound = bound()
         self._wake = threading.Event()
-        self._posted: deque[_Outgoing] = deque()
-        self._sending: list[_Outgoing] = []
-        self._announced: dict[int, _Outgoing] = {}
-        self._arriving: dict[int, deque[_Incoming]] = {}
+        self._posted: deque[Outgoing] = deque()
+        self._sending: list[Outgoing] = []
+        self._announced: dict[int, Outgoing] = {}
+        self._arriving: dict[int, deque[Incoming]] = {}
         self._mail: dict[tuple[int, Any], deque[Any]] = {}
         self._mailed = threading.Condition()
         self._handlers: dict[Any, Callable[[int, Any], None]] = {}
@@ -149,19 +121,7 @@ class MpiTransport:
             raise self._error
         if threading.get_ident() != self._thread.ident:
             self.waits.seen()
-        structure, tensors = flatten(obj)
-        specs = [(tuple(t.shape), t.dtype, t.device.type) for t in tensors]
-        linked = [
-            i for i, t in enumerate(tensors) if self._links is not None and self._links.carries(t, dest)
-        ]
-        out = _Outgoing(dest, _HEADER, b"")
-        if linked and self._links is not None:
-            straight = [tensors[i].detach().contiguous().resolve_conj().resolve_neg() for i in linked]
-            out.transfer = Transfer(straight, start=self._links.started())
-            out.number = id(out)
-        out.head = pickle.dumps(_Header(key, structure, specs, linked, out.number), protocol=5)
-        out.tensors = [to_wire(t) for i, t in enumerate(tensors) if i not in linked]
-        self._posted.append(out)
+        self._posted.append(outgoing(dest, key, obj, self._links))
         self._wake.set()
 
     def receive(self, source: int, key: Any) -> Any:
@@ -280,16 +240,16 @@ class MpiTransport:
             out.requests.append(self._comm.Isend([out.head, len(out.head)], dest=out.dest, tag=out.tag))
             for tensor in out.tensors:
                 if tensor.numel():
-                    out.requests.append(self._comm.Isend(as_buffer(tensor), dest=out.dest, tag=_DATA))
+                    out.requests.append(self._comm.Isend(as_buffer(tensor), dest=out.dest, tag=DATA))
             if out.transfer is not None:
                 self._announced[out.number] = out
-            if out.tag == _HEADER:
+            if out.tag == HEADER:
                 self._sent[out.dest] += 1
             self._sending.append(out)
             self._posted.popleft()
         return posted
 
-    def _left(self, out: _Outgoing) -> bool:
+    def _left(self, out: Outgoing) -> bool:
         if out.requests and self._mpi.Request.Testall(out.requests):
             out.requests, out.tensors = [], []
         return not out.requests and _done(out.transfer)
@@ -302,34 +262,31 @@ class MpiTransport:
         head = bytearray(status.Get_count(self._mpi.BYTE))
         message.Recv(head)
         source = status.Get_source()
-        if status.Get_tag() == _CONTROL:
+        if status.Get_tag() == CONTROL:
             self._control(source, pickle.loads(head))
             return True
-        header: _Header = pickle.loads(head)
-        linked = set(header.linked)
-        # What goes by a link takes the place of an empty tensor here.
-        shapes = [((0,) if i in linked else s, dtype) for i, (s, dtype, _) in enumerate(header.specs)]
-        tensors = [torch.empty(shape, dtype=dtype) for shape, dtype in shapes]
-        requests = [self._comm.Irecv(as_buffer(t), source=source, tag=_DATA) for t in tensors if t.numel()]
-        transfer = self._await_transfer(source, header) if linked else None
-        incoming = _Incoming(header, tensors, requests, transfer)
+        header: Header = pickle.loads(head)
+        tensors = header.buffers()
+        requests = [self._comm.Irecv(as_buffer(t), source=source, tag=DATA) for t in tensors if t.numel()]
+        transfer = self._await_transfer(source, header) if header.linked else None
+        incoming = Incoming(header, tensors, requests, transfer)
         self._arriving.setdefault(source, deque()).append(incoming)
         return True
 
-    def _await_transfer(self, source: int, header: _Header) -> Transfer:
+    def _await_transfer(self, source: int, header: Header) -> Transfer:
         assert self._links is not None
-        specs: list[Spec] = [header.specs[i][:2] for i in header.linked]
-        transfer = Transfer([], specs, posted=lambda: self._answer(source, header.transfer))
+        answer = control(source, Ready(header.transfer))
+        transfer = Transfer([], header.link_specs(), posted=lambda: self._answer(answer))
         self._links.receive(source, transfer)
         return transfer
 
-    def _answer(self, dest: int, number: int) -> None:
-        self._posted.append(_Outgoing(dest, _CONTROL, pickle.dumps(_Ready(number), protocol=5)))
+    def _answer(self, answer: Outgoing) -> None:
+        self._posted.append(answer)
         self._wake.set()
 
-    def _control(self, source: int, message: Control | _Ready) -> None:
+    def _control(self, source: int, message: Control | Ready) -> None:
         """Beside the order of messages, for what one of them may be waiting for."""
-        if isinstance(message, _Ready):
+        if isinstance(message, Ready):
             out = self._announced.pop(message.transfer)
             assert self._links is not None
             assert out.transfer is not None
@@ -343,16 +300,11 @@ class MpiTransport:
             while waiting and self._whole(waiting[0]):
                 incoming = waiting.popleft()
                 progressed = True
-                if incoming.transfer is not None:
-                    for index, tensor in zip(incoming.header.linked, incoming.transfer.tensors, strict=True):
-                        incoming.tensors[index] = tensor
-                devices = [device for _, _, device in incoming.header.specs]
-                tensors = [t.to(device) for t, device in zip(incoming.tensors, devices, strict=True)]
-                self._hand_over(source, incoming.header.key, unflatten(incoming.header.structure, tensors))
+                self._hand_over(source, incoming.header.key, incoming.object())
                 self._taken[source] += 1
         return progressed
 
-    def _whole(self, incoming: _Incoming) -> bool:
+    def _whole(self, incoming: Incoming) -> bool:
         if incoming.requests and self._mpi.Request.Testall(incoming.requests):
             incoming.requests = []
         return not incoming.requests and _done(incoming.transfer)
@@ -373,7 +325,10 @@ class MpiTransport:
 
     def report(self) -> Report | None:
         """What this rank waits for; None while one of its threads may go on, or something has not left it."""
-        if any(out.tag == _HEADER for out in self._posted) or self._sent[self.rank] != self._taken[self.rank]:
+        if (
+            any(out.tag == HEADER for out in tuple(self._posted))
+            or self._sent[self.rank] != self._taken[self.rank]
+        ):
             return None
         made = torch_collectives.counts()
         sent, taken, gone = tuple(self._sent), tuple(self._taken), dict(self._gone)
@@ -388,7 +343,7 @@ class MpiTransport:
         return Report(self.rank, -1, call.needs, (text,), sent, taken, gone, call, made)
 
     def control(self, dest: int, message: Control) -> None:
-        self._posted.append(_Outgoing(dest, _CONTROL, pickle.dumps(message, protocol=5)))
+        self._posted.append(control(dest, message))
 
     def give_up(self, error: Deadlock) -> None:
         """Raises the error wherever this rank waits; ends the job from here where that cannot be."""
