@@ -71,6 +71,7 @@ def new_container_job(client: docker.DockerClient, runtime_image: str) -> Iterat
 @pytest.fixture(scope="session")
 def started(request: pytest.FixtureRequest, client: docker.DockerClient, runtime_image: str) -> Iterator[Any]:
     """The results to come of all faults that are selected, a few running at any time."""
+    from tests.integration.faults.matrix import Fault
     from tests.integration.faults.run import run_fault
 
     pool = ThreadPoolExecutor(AT_ONCE)
@@ -78,7 +79,7 @@ def started(request: pytest.FixtureRequest, client: docker.DockerClient, runtime
     for item in request.session.items:
         parameters = getattr(item, "callspec", None)
         fault = parameters.params.get("fault") if parameters else None
-        if fault is not None:
+        if isinstance(fault, Fault):
             futures[fault.name] = pool.submit(run_fault, client, runtime_image, fault)
     yield futures
     pool.shutdown(cancel_futures=True)

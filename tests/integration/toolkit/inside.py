@@ -15,11 +15,12 @@ SHARDYARD = str(Path(sys.executable).with_name("shardyard"))
 
 @dataclass(frozen=True)
 class Step:
-    """A command in a folder; one in the background runs beside those that follow it."""
+    """A command in a folder; one in the background runs beside those that follow it, until one that comes after all."""
 
     folder: Path
     words: list[str]
     background: bool = False
+    after_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,27 @@ def run_inside(testbed: tuple[str, ...], *steps: Step) -> list[Outcome]:
 
 
 def main(packed: str) -> None:
-    started = []
-    for step in json.loads(packed):
-        process = subprocess.Popen(
-            step["words"], cwd=step["folder"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    processes: list[subprocess.Popen[str]] = []
+    said: dict[int, tuple[str, str]] = {}
+
+    def end(which: int) -> None:
+        if which not in said:
+            said[which] = processes[which].communicate(timeout=400)
+
+    for number, step in enumerate(json.loads(packed)):
+        if step["after_all"]:
+            for earlier in range(number):
+                end(earlier)
+        processes.append(
+            subprocess.Popen(
+                step["words"], cwd=step["folder"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
         )
-        started.append((process, None if step["background"] else process.communicate(timeout=400)))
-    ended = [(process, said or process.communicate(timeout=400)) for process, said in started]
-    print(json.dumps([(process.returncode, *said) for process, said in ended]))
+        if not step["background"]:
+            end(number)
+    for number in range(len(processes)):
+        end(number)
+    print(json.dumps([(process.returncode, *said[number]) for number, process in enumerate(processes)]))
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def test_how_jobs_end(tmp_path: Path, testbed: tuple[str, ...]) -> None:
         Step(deaf, [*ending, "SIGKILL", "2", *run, "--output", "shot"]),
         Step(work, run, background=True),
         Step(work, run),
-        Step(work, python(LEFT)),
+        Step(work, python(LEFT), after_all=True),
     )
     assert built.code == 0, built
 
