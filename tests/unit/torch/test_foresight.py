@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from shardyard_runtime.torch.pipeline.foresight import ValuesRead
+from shardyard_runtime.torch.pipeline.randomness import Streams
 
 X = torch.arange(6.0).view(2, 3)
 LOOKS: dict[str, Callable[[], object]] = {
@@ -27,6 +28,8 @@ DOES_NOT: dict[str, Callable[[], object]] = {
     "views": lambda: X.view(3, 2)[1:].chunk(2),
     "attention": lambda: torch.nn.functional.scaled_dot_product_attention(X[None], X[None], X[None]),
     "dropout": lambda: torch.nn.functional.dropout(X, 0.5),
+    # What every call of a container inside a module does: no value of the model's.
+    "a stream of its own": Streams(torch.device("cpu")).draw,
 }
 
 

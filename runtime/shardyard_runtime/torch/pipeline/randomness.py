@@ -54,6 +54,7 @@ class Streams:
         if device.type == "cuda":
             self._generators.append(torch.cuda.default_generators[device.index])
         self._drawn = torch.empty((), dtype=torch.int64)
+        self._read = self._drawn.numpy()  # the same bytes, read past dispatch modes: no value of the model's
 
     def save(self) -> list[torch.Tensor]:
         return [generator.get_state() for generator in self._generators]
@@ -64,7 +65,8 @@ class Streams:
 
     def draw(self) -> int:
         """A seed for a call, from the stream of its caller."""
-        return int(self._drawn.random_())
+        self._drawn.random_()
+        return int(self._read)
 
     def seed(self, seed: int) -> None:
         for generator in self._generators:
