@@ -1,7 +1,8 @@
 """The transport: one communication thread a rank owns every MPI call.
 
-MPI moves no data while nobody calls it, so a thread of its own polls: without a pause for a moment after each
-progress, every 0.2 ms while anything is outstanding, and seldom when nothing is. A message is a header (pickled
+MPI moves no data while nobody calls it, so a thread of its own polls. While somebody here waits: without a pause for a
+moment after each progress, then every 0.2 ms, as it does while something is on its way. While this rank computes and may be
+sent something: every 2 ms, since each look takes processor time from what it computes. Otherwise seldom. A message is a header (pickled
 structure, with shapes and dtypes) followed by one MPI message a tensor; MPI does not reorder messages of one pair, and
 messages are delivered in the order they were sent. Tensors of a GPU go by links (torch_links.py) or through host memory.
 """
@@ -39,8 +40,9 @@ from shardyard_runtime.comm.torch_wire import (
 )
 from shardyard_runtime.comm.waits import Waits
 
-_SPINS = 50  # polls without progress before the thread naps
-_NAP = 0.0002  # seconds
+_SPINS = 50  # polls without progress before the thread naps, while somebody waits
+_NAP = 0.0002  # seconds between polls while somebody waits, or something is on its way
+_GLANCE = 0.002  # seconds between polls while this rank computes and may be sent something
 _REST = 0.02  # seconds between polls when nothing is outstanding
 _GRACE = 2.0  # seconds that ranks get to raise before a job with a deadlock is ended from outside
 _GOODBYE = "goodbye"
@@ -219,11 +221,15 @@ class MpiTransport:
         idle = 0
         while not self._stopping:
             idle = 0 if self._poll() else idle + 1
-            if idle <= _SPINS:
+            waited = self.waits.any
+            if idle <= (_SPINS if waited else 1):
                 continue
             self._detector.look(time.monotonic())
-            outstanding = self._sending or self._listeners or any(self._arriving.values())
-            self._wake.wait(_NAP if outstanding else _REST)
+            if waited or self._sending or any(self._arriving.values()):
+                pause = _NAP
+            else:
+                pause = _GLANCE if self._listeners else _REST
+            self._wake.wait(pause)
             self._wake.clear()
 
     def _poll(self) -> bool:

@@ -57,6 +57,11 @@ class Waits:
             del self._open[wait.serial]
 
     @property
+    def any(self) -> bool:
+        """Whether a thread of this rank waits."""
+        return bool(self._open)
+
+    @property
     def working(self) -> set[int]:
         """Identities of the threads of which one runs at a time."""
         return set(self._working)
