@@ -41,6 +41,9 @@ def known() -> Mapping[str, Mapping[str, Any]]:
     for name in _HINTS_OF_SCRIPTS:
         rows[name] = {"name": name, "type": "any", "default": None, "valid": None, "frameworks": []}
         rows[name] |= {"documented": False, "category": "undocumented"}
+    # An argument of DistributedModel; the SDK's own tests pass it as a parameter.
+    rows["trace_device"] = {"name": "trace_device", "type": "str", "default": "gpu", "valid": ["gpu", "cpu"]}
+    rows["trace_device"] |= {"documented": False, "category": "partitioning", "frameworks": ["pytorch"]}
     return MappingProxyType(rows)
 
 

@@ -57,6 +57,7 @@ class SmpConfig:
     memory_weight: float = 0.8
     contiguous: bool = True
     skip_tracing: bool = False
+    trace_device: str = "gpu"
     partition_file: str | None = None
     load_partition: bool = False
     ddp: bool = False

@@ -47,13 +47,15 @@ def set_activation_checkpointing(
             module, lambda _: functools.partial(_run_in_groups, module, size, preserve_rng_state)
         )
         return
-    if size != 1 and isinstance(module, nn.Sequential | nn.ModuleList):
+    targets = list(module) if isinstance(module, nn.Sequential | nn.ModuleList) else [module]
+    if size != 1:
         log.warning(
-            "strategy %r: %s is not called as a sequence, each of its modules is checkpointed on its own",
+            "strategy %r: %s is not called as a sequence, %s",
             strategy,
             type(module).__name__,
+            "it is one region" if targets == [module] else "each of its modules is checkpointed on its own",
         )
-    for target in module if isinstance(module, nn.Sequential | nn.ModuleList) else [module]:
+    for target in targets:
         _replace_forward(target, lambda plain: functools.partial(_run_again, plain, preserve_rng_state))
 
 

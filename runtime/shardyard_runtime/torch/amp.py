@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from shardyard_runtime.torch.precision.agree import anywhere
+from shardyard_runtime.errors import NotBuiltYet
+from shardyard_runtime.torch.precision.agree import anywhere, in_join
 from shardyard_runtime.torch.state import state
 
 _on_any_device = hasattr(torch.amp, "GradScaler")  # torch before 2.3 scales on GPUs only
@@ -17,7 +18,8 @@ class GradScaler(_Base):  # type: ignore[misc]
     """``torch.amp.GradScaler``, on whose scale and skipped steps all ranks agree. For float32 parameters.
 
     ``scale`` is called in the step function, ``unscale_``, ``step`` and ``update`` by every rank, with the optimizer
-    that ``smp.DistributedOptimizer`` returned. Raises ValueError with ``fp16`` or ``bf16``.
+    that ``smp.DistributedOptimizer`` returned. Raises ValueError with ``fp16`` or ``bf16``, NotBuiltYet
+    in ``model.join()``.
     """
 
     def __init__(self, init_scale: float = 2.0**16, *, enabled: bool = True, **kwargs: Any) -> None:
@@ -34,6 +36,12 @@ class GradScaler(_Base):  # type: ignore[misc]
 
     def _unscale_grads_(self, *args: Any, **kwargs: Any) -> dict[torch.device, torch.Tensor]:
         """torch's, which says where this rank found an overflow; then whether any rank did."""
+        if in_join():
+            raise NotBuiltYet(
+                "DistributedModel.join",
+                "an smp.amp.GradScaler in it, whose scale replicas that are through would need,",
+                "train in fp16, bf16 or float32, or give each replica as many batches: drop_last=True",
+            )
         found: dict[torch.device, torch.Tensor] = super()._unscale_grads_(*args, **kwargs)
         device = state.live.device
         here = [one.to(device).reshape(()) for one in found.values()]

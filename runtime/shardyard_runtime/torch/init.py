@@ -17,7 +17,14 @@ import torch.distributed as dist
 from shardyard_runtime.comm.torch_links import Links, backend_for
 from shardyard_runtime.comm.torch_mpi import MpiTransport, bound
 from shardyard_runtime.comm.torch_objects import ObjectMessages
-from shardyard_runtime.config.parameters import merged_with_environment, parse, placement_for
+from shardyard_runtime.config.parameter_values import ParameterFinding
+from shardyard_runtime.config.parameters import (
+    ParameterError,
+    SmpConfig,
+    merged_with_environment,
+    parse,
+    placement_for,
+)
 from shardyard_runtime.config.placement import Group, Placement
 from shardyard_runtime.torch.pipeline.engine import Engine
 from shardyard_runtime.torch.state import Runtime, state
@@ -31,6 +38,7 @@ def init(config: Mapping[str, Any] | None = None) -> None:
     if state.initialized:
         return
     cfg = parse(merged_with_environment(config or {}))
+    _check_release(cfg)
     from mpi4py import MPI
 
     world = MPI.COMM_WORLD.Dup()
@@ -39,7 +47,7 @@ def init(config: Mapping[str, Any] | None = None) -> None:
     local_rank = int(os.environ.get("SHARDYARD_LOCAL_RANK", node.Get_rank()))
     device = _pin(local_rank, node.Get_size())
     store = _store(world, node.Get_size(), cfg.ddp_port)
-    process_groups = _process_groups(store, world, placement, device)
+    process_groups = _process_groups(store, world, placement, device, cfg.ddp_dist_backend)
     transport = MpiTransport(world, device, _links(store, world, device))
     rank = transport.rank
     peers, replica = placement.group(Group.PP, rank), placement.rank_in(Group.DP, rank)
@@ -61,6 +69,14 @@ def init(config: Mapping[str, Any] | None = None) -> None:
         process_groups=process_groups,
     )
     atexit.register(transport.close)
+
+
+def _check_release(cfg: SmpConfig) -> None:
+    """Raises ParameterError for what this release of torch cannot do."""
+    if cfg.offload_activations and torch.__version__ < "2.1":
+        text = f"true needs torch 2.1 or newer, and this is {torch.__version__}"
+        advice = "remove it, or use a base image with a newer torch"
+        raise ParameterError([ParameterFinding("error", "offload_activations", text, advice)])
 
 
 def _pin(local_rank: int, local_size: int) -> torch.device:
@@ -87,12 +103,13 @@ def _store(world: Any, local_size: int, port: int | None) -> dist.TCPStore:
 
 
 def _process_groups(
-    store: dist.TCPStore, world: Any, placement: Placement, device: torch.device
+    store: dist.TCPStore, world: Any, placement: Placement, device: torch.device, asked: str
 ) -> dict[Group, Any]:
     """Initializes torch.distributed over all ranks, and a process group for each group of this rank."""
     rank, size, timeout = world.Get_rank(), world.Get_size(), timedelta(seconds=bound())
     if not dist.is_initialized():
-        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        on_gpus = device.type == "cuda" and asked != "gloo"
+        backend = "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timeout)
     groups: dict[Group, Any] = {Group.WORLD: dist.group.WORLD}
     made: dict[tuple[int, ...], Any] = {tuple(range(size)): dist.group.WORLD}

@@ -17,10 +17,13 @@ class StepOutput:
 
     def reduce_mean(self) -> torch.Tensor:
         """Mean over microbatches, elementwise."""
-        return torch.stack([o.detach() for o in self.outputs]).mean(0)
+        stacked = torch.stack(self.outputs)
+        if stacked.is_floating_point() or stacked.is_complex():
+            return stacked.mean(0)
+        return stacked.sum(0) / len(self.outputs)  # of counts: torch has no mean of whole numbers
 
     def reduce_sum(self) -> torch.Tensor:
-        return torch.stack([o.detach() for o in self.outputs]).sum(0)
+        return torch.stack(self.outputs).sum(0)
 
     def concat(self) -> torch.Tensor:
         """Joined along dimension 0, the batch."""
@@ -35,7 +38,7 @@ class StepOutput:
 
 
 def split(value: Any, count: int, axis: int, name: str) -> list[Any]:
-    """One value a microbatch. Tensors in dicts, lists and tuples are cut along ``axis``; the rest is repeated.
+    """One value a microbatch. Tensors in dicts, lists, tuples and sets are cut along ``axis``; the rest is repeated.
 
     An object with ``smp_slice(num_mb, mb, axis)`` cuts itself. Raises ValueError for an uneven batch.
     """
@@ -55,7 +58,7 @@ def split(value: Any, count: int, axis: int, name: str) -> list[Any]:
     if isinstance(value, Mapping):
         parts = {key: split(item, count, axis, f"{name}[{key!r}]") for key, item in value.items()}
         return [rebuilt(value, {key: part[i] for key, part in parts.items()}) for i in range(count)]
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         columns = [split(item, count, axis, f"{name}[{i}]") for i, item in enumerate(value)]
         rows = [[column[i] for column in columns] for i in range(count)]
         return [type(value)(*row) if hasattr(value, "_fields") else type(value)(row) for row in rows]
@@ -70,11 +73,25 @@ def rebuilt(original: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
 
 
 def join(results: Sequence[Any], detach: bool = True) -> Any:
-    """Per-microbatch results turned inside out: tensors become StepOutput, containers keep their type."""
+    """Per-microbatch results turned inside out: tensors become StepOutput, containers keep their type.
+
+    What differs in kind or number from one microbatch to another becomes a plain list, one entry a microbatch.
+    """
+    if detach:
+        results = [r.detach() if isinstance(r, torch.Tensor) else r for r in results]
+    if all(isinstance(result, torch.Tensor) for result in results):
+        return StepOutput(results)
     first = results[0]
-    if isinstance(first, torch.Tensor):
-        return StepOutput([r.detach() if detach else r for r in results])
+    if len({type(result) for result in results}) > 1:
+        return list(results)  # None from some microbatches, say
+    if isinstance(first, list) and len({len(result) for result in results}) > 1:
+        return [[r.detach() if detach and isinstance(r, torch.Tensor) else r for r in row] for row in results]
     if isinstance(first, dict):
+        if any(result.keys() != first.keys() for result in results):
+            raise ValueError(
+                "the step function returned dicts with other keys for one microbatch than for another: "
+                f"{[list(result) for result in results]}. Return the same keys each time, None where there is nothing"
+            )
         joined = {key: join([r[key] for r in results], detach) for key in first}
         return joined if type(first) is dict else type(first)(**joined)
     if isinstance(first, list | tuple):

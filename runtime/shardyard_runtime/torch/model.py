@@ -39,8 +39,8 @@ class DistributedModel(PlainDegree, ModelState):
     Args:
         module: the model. Before the first step all its parameters are here; afterwards those that this rank's
             partition does not own have shape and dtype, but no storage of their own.
-        trace_device: where a microbatch is traced for real, before the first step: "gpu", this rank's device,
-            or "cpu". Nothing is computed where the model lets itself be traced by shapes alone.
+        trace_device: where a microbatch is traced for real, before the first step: "gpu" (the default), this rank's
+            device, or "cpu". Nothing is computed where the model lets itself be traced by shapes alone.
         trace_execution_times: run the trace for real and weigh modules by seconds instead of operations counted.
         trace_memory_usage: count the tensors that autograd keeps as activations, instead of modules' outputs.
         overlapping_allreduce: accepted; gradients are reduced at the end of the step in either case.
@@ -54,7 +54,7 @@ class DistributedModel(PlainDegree, ModelState):
     def __init__(
         self,
         module: nn.Module,
-        trace_device: str = "gpu",
+        trace_device: str | None = None,
         trace_execution_times: bool = False,
         overlapping_allreduce: bool = True,
         backward_passes_per_step: int = 1,
@@ -68,9 +68,9 @@ class DistributedModel(PlainDegree, ModelState):
         cfg = state.cfg
         if state.model is not None:
             raise RuntimeError("smp.DistributedModel was made twice: a script wraps one model")
-        if trace_device not in ("gpu", "cpu"):
+        if trace_device not in (None, "gpu", "cpu"):
             raise ValueError(f"trace_device is 'gpu' or 'cpu', not {trace_device!r}")
-        self.trace_device = trace_device
+        self.trace_device = trace_device or cfg.trace_device
         self.trace_execution_times = trace_execution_times
         self.trace_memory_usage = trace_memory_usage
         dtype = low_dtype(cfg)
@@ -111,7 +111,8 @@ class DistributedModel(PlainDegree, ModelState):
             for t, g in zip(outputs, given, strict=True)
         ]
         engine.park()
-        scale = self._scale * (state.optimizer.loss_scale if state.optimizer is not None else 1.0)
+        average = 1.0 if self.reducer.hooked else self._scale
+        scale = average * (state.optimizer.loss_scale if state.optimizer is not None else 1.0)
         # Below torch functions: what autograd asks of remote tensors needs no bytes.
         with torch.autograd.set_multithreading_enabled(False), torch._C.DisableTorchFunctionSubclass():
             torch.autograd.backward(outputs, [None if g is None else g * scale for g in scaled])
@@ -123,6 +124,7 @@ class DistributedModel(PlainDegree, ModelState):
         if self.partitioned:
             if self._gathered:
                 self._settle()
+            self._run_once(self._post_partition)
             if torch.is_grad_enabled():
                 self.reducer.begin(buffers=self._broadcast_buffers and self.training)
             return
@@ -143,15 +145,16 @@ class DistributedModel(PlainDegree, ModelState):
         if state.optimizer is not None:
             state.optimizer.after_partition()
         self.load_pending()
-        for hook in list(self._post_partition.values()):
-            hook(self, state.optimizer)
+        self._run_once(self._post_partition)
         if self._broadcast_buffers:
             replicas.broadcast_buffers(self)  # a hook may have loaded those that each replica saved
 
     def end_step(self) -> None:
-        for hook in list(self._post_step.values()):
-            hook(self, state.optimizer)
-        self._post_step.clear()
+        self._run_once(self._post_step)
+
+    def _run_once(self, hooks: OrderedDict[int, Callable[..., Any]]) -> None:
+        while hooks:
+            hooks.popitem(last=False)[1](self, state.optimizer)
 
     def partition_table(self) -> str:
         """One line a partition: modules, parameters, cost and share. Raises RuntimeError before the first step."""
@@ -160,13 +163,13 @@ class DistributedModel(PlainDegree, ModelState):
         return self._decision.table()
 
     def register_post_partition_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """``hook(model, optimizer)``, once, after partitioning and before the first forward."""
+        """``hook(model, optimizer)``, once, after partitioning and before the next forward."""
         handle = RemovableHandle(self._post_partition)
         self._post_partition[handle.id] = hook
         return handle
 
     def register_post_step_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """``hook(model, optimizer)``, once, after the first step."""
+        """``hook(model, optimizer)``, once, after the next step."""
         handle = RemovableHandle(self._post_step)
         self._post_step[handle.id] = hook
         return handle
@@ -183,7 +186,7 @@ class DistributedModel(PlainDegree, ModelState):
 
         Those that are through take part in the others' averages with zeros, divided by the number of replicas or,
         without ``divide_by_initial_world_size``, of those that still train; at the end all get the model of one that
-        trained longest, not its optimizer's state. With ``throw_on_early_termination`` all raise RuntimeError as soon
+        trained longest, and the state of its ``smp.DistributedOptimizer``. With ``throw_on_early_termination`` all raise RuntimeError as soon
         as one is through. Every rank of a pipeline group makes the same number of steps, and each at least one.
         """
         if not state.cfg.ddp:
@@ -196,9 +199,10 @@ class DistributedModel(PlainDegree, ModelState):
         """``callable(state, bucket)`` replaces the average of each bucket of gradients; see ``torch.distributed``.
 
         The bucket has the methods of ``torch.distributed.GradBucket``; the result is a ``torch.futures.Future`` of the
-        tensor that becomes its gradients. The hooks of ``torch.distributed.algorithms.ddp_comm_hooks`` fit, with
-        ``smp.get_dp_process_group()`` as their process group. Once a model; without replicas it is not called.
+        tensor that becomes its gradients. It gets the sums over microbatches, and averages over them, too. The hooks of
+        ``torch.distributed.algorithms.ddp_comm_hooks`` fit for losses that are sums, with ``smp.get_dp_process_group()`` as
+        their process group. Once a model; it is called with a single replica too.
 
-        Raises RuntimeError at a second call, TypeError for what is not a function.
+        Raises RuntimeError without ``ddp`` and at a second call, TypeError for what is not a function.
         """
         self.reducer.register(state, callable)

@@ -42,9 +42,7 @@ class ModelState(PartitionedModel):
             path = path.rpartition(".")[0]
         return self._owner[path]
 
-    def state_dict(  # type: ignore[override]
-        self, *args: Any, gather_to_rank0: bool = False, **kwargs: Any
-    ) -> dict[str, Any]:
+    def state_dict(self, *, gather_to_rank0: bool = False) -> dict[str, Any]:  # type: ignore[override]
         """The whole model's, on the CPU. Collective over the pipeline group, and over nothing else.
 
         With ``gather_to_rank0`` the other ranks get an empty dict.

@@ -48,6 +48,8 @@ class DistributedOptimizer(torch.optim.Optimizer):
         **kwargs: Any,
     ) -> None:
         self.optimizer = optimizer
+        if low_dtype(state.cfg) is not None:
+            _require_only(state.optimizer)
         scale = loss_scale(static_loss_scale, dynamic_loss_scale, {**(dynamic_loss_args or {}), **kwargs})
         self._scale = scale if state.cfg.fp16 else LossScale()
         self._masters = Masters(optimizer) if low_dtype(state.cfg) is not None else None
@@ -156,6 +158,18 @@ class DistributedOptimizer(torch.optim.Optimizer):
         if self._masters is not None:
             self._masters.refresh()
 
+    def synchronize(self, source: int) -> None:
+        """Takes the state of global rank ``source``, masters and loss scale among it; its groups' options stay.
+
+        Collective over the data-parallel group.
+        """
+        mine = self.local_state_dict() if state.live.rank == source else None
+        everyone = state.live.objects.allgather(mine, Group.DP)
+        if mine is None:
+            theirs = everyone[state.live.placement.rank_in(Group.DP, source)]
+            options = self.optimizer.state_dict()["param_groups"]
+            self.load_state_dict({**theirs, PARTIAL_KEY: False, "param_groups": options})
+
     def _adopt(self) -> None:
         assert state.model is not None
         if self._masters is not None:
@@ -235,6 +249,17 @@ class DistributedOptimizer(torch.optim.Optimizer):
         numbered = self.optimizer.state_dict()["param_groups"]
         for numbers, group in zip(numbered, self.optimizer.param_groups, strict=True):
             yield from zip(numbers["params"], group["params"], strict=True)
+
+
+def _require_only(other: DistributedOptimizer | None) -> None:
+    """Raises RuntimeError where this model has an optimizer already: a model in 16 bits has one loss scale."""
+    if other is not None and state.model is not None:
+        mine = {id(p) for p in state.model.parameters()}
+        if any(id(p) in mine for group in other.fp16_groups for p in group):
+            raise RuntimeError(
+                "smp.DistributedOptimizer was made twice: with fp16 or bf16 a model has one. Give it the parameters of "
+                "both, as groups"
+            )
 
 
 def _plain(state_dict: dict[str, Any]) -> dict[str, Any]:

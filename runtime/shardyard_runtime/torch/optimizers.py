@@ -16,6 +16,9 @@ class FusedLAMB(torch.optim.Optimizer):
         raise NotBuiltYet("smp.optimizers.FusedLAMB", "this optimizer", "use torch.optim.AdamW, fused=True")
 
 
+FusedLamb = FusedLAMB  # the documentation's spelling; scripts have the other
+
+
 class FusedNovoGrad(torch.optim.Optimizer):
     """Not built yet: raises NotBuiltYet when constructed."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from shardyard_runtime.config.placement import Group
-from shardyard_runtime.torch.partition.place import move, release, through_blanks
+from shardyard_runtime.torch.partition.place import move, release, staying, through_blanks
 from shardyard_runtime.torch.precision.model import LowPrecisionModule
 from shardyard_runtime.torch.state import state
 
@@ -106,8 +106,13 @@ class PartitionedModel(nn.Module):
         return self
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], *args: Any, **kwargs: Any) -> Any:
-        """What ``to``, ``cuda``, ``half`` and the like come to; a partitioned model stays where it is, as it is."""
+        """What ``to``, ``cuda``, ``half`` and the like come to; a partitioned model stays where it is, as it is.
+
+        One that is to be partitioned is not moved to a GPU before, as documented: its first step does that.
+        """
         if not self.partitioned:
+            if state.live.placement.pp_size > 1:
+                fn = staying(fn)
             return super()._apply(through_blanks(fn), *args, **kwargs)
         here = [*self.local_parameters(), *self.local_buffers()]
         for dtype, device in {(t.dtype, t.device) for t in here}:

@@ -174,5 +174,9 @@ def dp_barrier() -> None:
     barrier(CommGroup.DP_GROUP)
 
 
+def mp_barrier() -> None:
+    barrier(CommGroup.MP_GROUP)
+
+
 def pp_barrier() -> None:
     barrier(CommGroup.PP_GROUP)

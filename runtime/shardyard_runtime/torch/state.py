@@ -74,7 +74,8 @@ class State:
     @property
     def param_index_to_name_tp_group(self) -> list[dict[int, str]]:
         """Index to parameter name, one dict a tensor-parallel rank."""
-        assert self.model is not None
+        if self.model is None:
+            raise RuntimeError("the parameters have no numbers yet: make the smp.DistributedModel before")
         return [dict(enumerate(n for n, _ in self.model.get_module().named_parameters()))]
 
     @property

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from shardyard_runtime.torch.microbatch import StepOutput, join, rebuilt, split
+from shardyard_runtime.torch.microbatch import StepOutput, join, split
 from shardyard_runtime.torch.state import state
+from shardyard_runtime.torch.tracing.stand_ins import copied
 
 
 class StepFunction:
@@ -90,15 +91,7 @@ class StepFunction:
 def _to_device(value: Any) -> Any:
     """Tensors on the CPU go to this rank's device, as the library that scripts were written for did."""
     device = state.live.device
-    if device.type == "cpu":
-        return value
-    if isinstance(value, torch.Tensor):
-        return value.to(device)
-    if isinstance(value, dict):
-        return rebuilt(value, {k: _to_device(v) for k, v in value.items()})
-    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
-        return type(value)(_to_device(v) for v in value)
-    return value
+    return value if device.type == "cpu" else copied(value, lambda tensor: tensor.to(device))
 
 
 def step(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,6 +14,7 @@ from shardyard_runtime.torch.delayed.creation import delayed
 from shardyard_runtime.torch.ranks import tp_size
 from shardyard_runtime.torch.state import state
 
+_Class = TypeVar("_Class", bound=type[torch.nn.Module])
 # What scripts say about layers of the distributed transformer; a model that keeps its own layers has no use for it.
 _LAYER_OPTIONS = frozenset(
     {
@@ -99,6 +100,21 @@ def set_tensor_parallelism(module: torch.nn.Module, enabled: bool = True, **opti
     if enabled:
         require_degree_1("smp.set_tensor_parallelism")
     return module
+
+
+def tp_register(
+    dist_cls: type[torch.nn.Module],
+    init_hook: Callable[..., Any] | None = None,
+    forward_hook: Callable[..., Any] | None = None,
+    return_hook: Callable[..., Any] | None = None,
+) -> Callable[[_Class], _Class]:
+    """Decorator of a module class: :func:`tp_register_with_module` for it."""
+
+    def register(module_cls: _Class) -> _Class:
+        tp_register_with_module(module_cls, dist_cls, init_hook, forward_hook, return_hook)
+        return module_cls
+
+    return register
 
 
 def tp_register_with_module(

@@ -133,10 +133,11 @@ def thrown() -> None:
 
 
 def hooks() -> None:
+    """A hook gets the sums over microbatches: averages over those are its business, too, as documented."""
     group = smp.get_dp_process_group()
     plain, _ = fresh()
     train(plain, *batch(0, smp.dp_rank()))
-    expected = {name: p.grad.clone() for name, p in plain.local_named_parameters()}
+    expected = {name: p.grad * COUNT for name, p in plain.local_named_parameters()}
     seen: list[tuple[int, int, bool]] = []
 
     def largest(state: Any, bucket: Any) -> torch.futures.Future[torch.Tensor]:
@@ -161,13 +162,13 @@ def hooks() -> None:
     assert seen
     assert [last for _, _, last in seen] == [False] * (len(seen) - 1) + [True]
     assert sum(n for _, n, _ in seen) == len(list(model.local_parameters()))
-    # Gradients by hand: one replica's each, without the average.
+    # Gradients by hand: one replica's each, without any average.
     net, grads = network(), []
     for replica in range(smp.dp_size()):
         one = copy.deepcopy(net)
         x, y = batch(0, replica)
         for part_x, part_y in zip(x.chunk(COUNT), y.chunk(COUNT), strict=True):
-            (nn.functional.cross_entropy(one(part_x), part_y) / COUNT).backward()
+            nn.functional.cross_entropy(one(part_x), part_y).backward()
         grads.append({name: p.grad for name, p in one.named_parameters()})
     for name, p in model.local_named_parameters():
         assert close(p.grad, torch.maximum(grads[0][name], grads[1][name])), name

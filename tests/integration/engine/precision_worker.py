@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 import smdistributed.modelparallel.torch as smp
-from shardyard_runtime.torch.precision.agree import anywhere
 from tests.integration.engine.models import MODELS
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -171,6 +170,8 @@ def overflowed() -> None:
 def scheduled() -> None:
     """Schedulers of the wrapped optimizer and of the wrapper, made before there are masters, and after."""
     model, optimizer = fresh("fp16", **DYNAMIC)
+    with pytest.raises(RuntimeError, match="made twice"):
+        smp.DistributedOptimizer(torch.optim.SGD(model.parameters(), 0.05))
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer.optimizer, lambda number: 1.0 - number)]
     one(model, optimizer, 0)
     schedules.append(torch.optim.lr_scheduler.LambdaLR(optimizer, lambda number: 1.0 - number))
@@ -185,6 +186,33 @@ def scheduled() -> None:
         assert all(torch.equal(masters(model, optimizer)[k], now[k]) for k in now)
         optimizer.param_groups[0]["lr"] = 0.05
     print(f"scheduled rank={smp.rank()}", flush=True)
+
+
+def uneven() -> None:
+    """One replica has half the batches: its partner trains on, and then both have one model and one loss scale."""
+    batches = (2, 4)
+    model, optimizer = fresh(
+        "fp16", **{**DYNAMIC, "dynamic_loss_args": {"init_scale": 64.0, "scale_window": 3}}
+    )
+    with model.join():
+        for number in range(batches[smp.dp_rank()]):
+            one(model, optimizer, number)
+    wide = module()
+    beside = torch.optim.SGD(wide.parameters(), 0.05, momentum=0.9)
+    for number in range(max(batches)):
+        beside.zero_grad()
+        for replica in range(smp.dp_size()):
+            if number < batches[replica]:
+                x, y = batch(number, replica)
+                (nn.functional.cross_entropy(wide(x), y) / smp.dp_size()).backward()
+        beside.step()
+    local, expected = masters(model, optimizer), dict(wide.named_parameters())
+    assert same(local, {k: expected[k].detach() for k in local}, close_to(torch.float16))
+    assert set(smp.allgather(optimizer.loss_scale)) == {128.0}
+    one(model, optimizer, 9)
+    for theirs in smp.allgather(masters(model, optimizer), smp.DP_GROUP):
+        assert all(torch.equal(theirs[k], v) for k, v in masters(model, optimizer).items())
+    print(f"uneven rank={smp.rank()}", flush=True)
 
 
 def resumed(precision: str, partial: bool, folder: Path) -> None:
@@ -234,6 +262,8 @@ def scaled() -> None:
         assert changed == {k for k in now if k.startswith("enter.") and number != 1}
         if number != 1:
             assert all((p.grad.abs() < 10).all() for p in here)
+    with model.join(), pytest.raises(NotImplementedError, match="drop_last=True"):
+        scaler.unscale_(optimizer)  # replicas that are through would not know the scale afterwards
     print(f"scaled rank={smp.rank()}", flush=True)
 
 
@@ -300,8 +330,6 @@ def whole() -> None:
         other.half()
     with other.join(enable=False):
         pass
-    with other.join(), pytest.raises(NotImplementedError, match="drop_last=True"):
-        anywhere(torch.zeros(()))  # a loss scale cannot be agreed on with replicas that are through
     print(f"whole rank={smp.rank()}", flush=True)
 
 
@@ -313,6 +341,7 @@ def main() -> None:
     if partitions > 1:
         overflowed()
         scheduled()
+        uneven()
         for precision in DTYPES:
             for partial in (True, False):
                 resumed(precision, partial, folder)

@@ -15,7 +15,7 @@ def test_16_bits_with_2_partitions_and_2_replicas(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
         for precision in ("fp16", "bf16"):
             assert done.stdout.count(f"trained {precision} ") == ranks
-    for case in ("skipped", "scheduled", "scaled", "buffers", "whole"):
+    for case in ("skipped", "scheduled", "uneven", "scaled", "buffers", "whole"):
         assert done.stdout.count(f"{case} ") == 4
     for case in ("fp16 partial=True", "fp16 partial=False", "bf16 partial=True", "bf16 partial=False"):
         assert done.stdout.count(f"resumed {case} ") == 4

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib
 import pickle
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.torch_version import TorchVersion
 
+import shardyard_runtime.torch.exceptions
 from shardyard_runtime.config.parameters import SmpConfig
 from shardyard_runtime.config.placement import Placement
 from shardyard_runtime.errors import NotBuiltYet
 from shardyard_runtime.torch.state import NotInitialized, state
 
 MP = "smdistributed.modelparallel"
+API = Path(__file__).parents[3] / "docs" / "api.md"
 
 IMPORTS = """
 import smdistributed.modelparallel
@@ -130,6 +137,14 @@ NAMES = [
     "get_dp_group",
     "is_tracing",
     "num_microbatches",
+    "mp_barrier",
+    "pp_barrier",
+    "dp_barrier",
+    "optimizers.FusedLamb",
+    "patches.checkpoint.checkpoint",
+    "patches.checkpoint.checkpoint_sequential",
+    "CommGroup.MP_GROUP",
+    "RankType.MP_RANK",
 ]
 
 
@@ -157,6 +172,37 @@ def test_a_name_of_the_clients(smp: Any, name: str) -> None:
         value = getattr(value, part)
 
 
+def documented() -> list[str]:
+    """The names in the first columns of the documentation's tables, their braces written out."""
+    names = []
+    for row in API.read_text().splitlines():
+        if row.startswith("| ") and "tensorflow" not in row:
+            names += re.findall(r"`([^`]+)`", row.split(" | ")[0])
+    while any("{" in name for name in names):
+        name = next(name for name in names if "{" in name)
+        before, choices, after = re.split(r"\{(.*?)\}", name, maxsplit=1)
+        names.remove(name)
+        names += [f"{before}{choice}{after}" for choice in choices.split(",")]
+    return names
+
+
+def there(place: Any, name: str) -> bool:
+    head, _, rest = name.partition(".")
+    found = fnmatch.filter(dir(place), head)
+    return bool(found) and (not rest or all(there(getattr(place, one), rest) for one in found))
+
+
+@pytest.mark.parametrize("name", documented())
+def test_a_name_of_the_documentation(smp: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    initialize(monkeypatch)
+    monkeypatch.setattr(state, "model", None)
+    monkeypatch.setattr(state, "optimizer", None)
+    importlib.import_module(f"{MP}.test.torch.utils")
+    optimizer = smp.DistributedOptimizer(torch.optim.SGD([torch.ones(1)], 0.1))
+    root = SimpleNamespace(smdistributed=importlib.import_module("smdistributed"))
+    assert any(there(place, name) for place in (smp, smp.DistributedModel, optimizer, SmpConfig(), root))
+
+
 @pytest.mark.parametrize(
     "key", ["fp16", "prescaled_batch", "shard_optimizer_state", "sharded_data_parallel_degree"]
 )
@@ -179,6 +225,12 @@ def test_the_plain_thing_at_degree_1(smp: Any, monkeypatch: pytest.MonkeyPatch) 
         smp.nn.DistributedLinear,
         *smp.nn.huggingface.gpt2.get_hf_gpt2_transformer_layer_hooks(),
     )
+
+    @smp.tp_register(smp.nn.DistributedTransformer, init_hook=lambda config: ((), config))
+    class Registered(torch.nn.Module):
+        pass
+
+    assert type(Registered()) is Registered
     weights = layer.state_dict()
     assert smp.nn.huggingface.gpt2.translate_state_dict_to_hf_gpt2(weights, max_seq_len=8) is weights
     assert smp.utils.get_distribution_axis(layer.weight) is None
@@ -197,6 +249,7 @@ def test_the_plain_thing_at_degree_1(smp: Any, monkeypatch: pytest.MonkeyPatch) 
         lambda smp: smp.tensor_parallelism().__enter__(),
         lambda smp: smp.set_tensor_parallelism(torch.nn.Linear(1, 1)),
         lambda smp: smp.tp_register_with_module(torch.nn.Linear, smp.nn.DistributedLinear),
+        lambda smp: smp.tp_register(smp.nn.DistributedLinear)(torch.nn.Linear),
         lambda smp: smp.utils.get_distribution_axis(torch.nn.Parameter(torch.zeros(1))),
         lambda smp: smp.nn.huggingface.gptj.translate_state_dict_to_hf_gptj({}),
     ],
@@ -215,6 +268,7 @@ def test_tensor_parallelism_is_refused(smp: Any, monkeypatch: pytest.MonkeyPatch
         (lambda smp: smp.model_creation(use_alibi=True).__enter__(), "ALiBi"),
         (lambda smp: smp.hvd_average_grads(), "ddp"),
         (lambda smp: smp.optimizers.FusedLAMB([]), "AdamW"),
+        (lambda smp: smp.optimizers.FusedLamb([]), "AdamW"),
         (lambda smp: smp.optimizers.FusedNovoGrad([]), "AdamW"),
         (lambda smp: smp.nn.DistributedTransformer(num_layers=2), "plain"),
         (lambda smp: smp.nn.DistributedTransformerLayer(), "plain"),
@@ -271,7 +325,10 @@ def test_before_init(smp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_exception_classes(smp: Any) -> None:
-    for name in ("PeerFailed", "CommunicationTimeout", "OutsideStep", "NotInitialized", "ParameterError"):
+    row = next(row for row in API.read_text().splitlines() if row.startswith("| `exceptions` |"))
+    documented = re.findall(r"`([A-Z]\w+)`", row)
+    assert sorted(documented) == sorted(shardyard_runtime.torch.exceptions.__all__)
+    for name in documented:
         assert issubclass(getattr(smp.exceptions, name), Exception)
     error = pickle.loads(pickle.dumps(NotBuiltYet("a", "b", "c")))
     assert str(error) == "a: b is not built yet; c"
@@ -327,7 +384,7 @@ def test_activation_checkpointing_of_a_sequence_is_of_its_children(smp: Any) -> 
     assert all("forward" in child.__dict__ for child in chain)
 
 
-def test_activation_checkpointing_by_strategy(smp: Any) -> None:
+def test_activation_checkpointing_by_strategy(smp: Any, caplog: pytest.LogCaptureFixture) -> None:
     row, x = torch.nn.Sequential(*(Chained() for _ in range(5))), torch.randn(2, 3)
     torch.manual_seed(1)
     row(x).sum().backward()
@@ -342,6 +399,12 @@ def test_activation_checkpointing_by_strategy(smp: Any) -> None:
         assert len(saved) == kept, strategy
         found = [p.grad for p in row.parameters() if p.grad is not None]
         assert all(torch.equal(a, b) for a, b in zip(plain, found, strict=True))
+    with caplog.at_level("WARNING"):
+        smp.set_activation_checkpointing(Chained(), strategy="group_2")
+        smp.set_activation_checkpointing(torch.nn.ModuleList([Chained()]), strategy="contiguous")
+    first, second = caplog.messages
+    assert first == "strategy 'group_2': Chained is not called as a sequence, it is one region"
+    assert "each of its modules" in second
     for wrong in ("group_0", "group_x", "all"):
         with pytest.raises(ValueError, match=f"not '{wrong}'"):
             smp.set_activation_checkpointing(row, strategy=wrong)
@@ -352,3 +415,35 @@ def test_activation_checkpointing_by_strategy(smp: Any) -> None:
 class Chained(Block):
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
         return super().forward(x)["x"]
+
+
+def test_offloading_on_a_torch_that_cannot(smp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "runtime", None)
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.0.1+cpu"))
+    with pytest.raises(
+        smp.exceptions.ParameterError, match=r"needs torch 2\.1 or newer, and this is 2\.0\.1"
+    ):
+        smp.init({"offload_activations": True})
+
+
+def test_a_model_is_not_moved_to_a_gpu_before_its_first_step(
+    smp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole of it may not fit there. Fake tensors stand for those of a GPU."""
+    initialize(monkeypatch, pp=2)
+    monkeypatch.setattr(state, "model", None)
+    monkeypatch.setattr(state, "optimizer", None)
+    smp.state.runtime.cfg = SmpConfig(pipeline_parallel_degree=2, trace_device="cpu")
+    model = smp.DistributedModel(torch.nn.Linear(2, 2))
+    assert model.trace_device == "cpu"
+    for refused in (lambda: model.register_comm_hook(None, print), model.join):
+        with pytest.raises(RuntimeError, match="is for data parallelism"):
+            refused()
+
+    def moved(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.empty(tensor.shape, dtype=torch.float64, device="cuda")
+
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert moved(torch.ones(1)).device.type == "cuda"
+        assert model._apply(moved) is model
+    assert {(p.device.type, p.dtype) for p in model.parameters()} == {("cpu", torch.float64)}

@@ -51,6 +51,11 @@ def test_a_clients_dictionary_is_accepted_with_one_warning() -> None:
     assert [one.name for one in config.warnings] == ["static_mode, fast_mode"]
 
 
+def test_the_trace_may_be_put_on_the_cpu_by_a_parameter() -> None:
+    assert parse({"trace_device": "cpu"}).trace_device == "cpu"
+    assert parse({}).trace_device == "gpu"
+
+
 def test_nothing_gives_the_defaults() -> None:
     assert parse({}) == parse(None) == SmpConfig()
 
@@ -78,6 +83,8 @@ def test_null_and_the_documented_default_ask_for_nothing(name: str, framework: s
         ({"microbatch": 2}, ["no known parameter", "'microbatches'"]),
         ({"hybrid_shard_degree": 2}, ["version 2"]),
         ({"microbatches": 0}, ["below 1"]),
+        ({"offload_activations": True, "activation_loading_horizon": 0}, ["0", "below 1"]),
+        ({"trace_device": "tpu"}, ["'tpu'", "'gpu', 'cpu'"]),
         ({"microbatches": "4"}, ["'4' is not a whole number"]),
         ({"memory_weight": 1.5}, ["above 1"]),
         ({"ddp": "yes"}, ["neither true nor false"]),

@@ -118,6 +118,34 @@ def test_join_numbers_is_a_list() -> None:
     assert join([None, None]) is None
 
 
+def test_join_what_differs_between_microbatches() -> None:
+    one = torch.ones(1, requires_grad=True)
+    first, second = join([None, one])
+    assert first is None
+    assert not second.requires_grad
+    boxes = join([[one], [one, one]])
+    assert [len(row) for row in boxes] == [1, 2]
+    assert not boxes[1][1].requires_grad
+    with pytest.raises(ValueError, match=r"\[\['loss'\], \['loss', 'extra'\]\]. Return the same keys"):
+        join([{"loss": one}, {"loss": one, "extra": one}])
+
+
+def test_reductions_of_counts_and_of_graphs() -> None:
+    assert join([torch.tensor(3), torch.tensor(4)]).reduce_mean().item() == 3.5
+    assert join([torch.tensor(True), torch.tensor(False)]).reduce_mean().item() == 0.5
+    weight = torch.ones(2, requires_grad=True)
+    kept = join([weight * 2, weight * 4], detach=False)
+    (kept.reduce_mean() + kept.reduce_sum()).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [9, 9]
+
+
+def test_a_set_is_split_inside() -> None:
+    parts = split({torch.arange(4)}, 2, 0, "x")
+    assert [type(part) for part in parts] == [set, set]
+    assert [next(iter(part)).tolist() for part in parts] == [[0, 1], [2, 3]]
+
+
 def test_a_defaultdict_stays_one() -> None:
     batch: defaultdict[str, list[torch.Tensor]] = defaultdict(list, x=[torch.arange(4)])
     first, second = split(batch, 2, 0, "batch")

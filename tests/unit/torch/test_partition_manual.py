@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from torch import nn
 
 from shardyard_runtime.torch.partition.manual import assign, mark, partition
+from shardyard_runtime.torch.state import state
 
 
 class Net(nn.Module):
@@ -70,3 +72,11 @@ def test_shared_parameters_apart_are_refused_by_name() -> None:
     mark(root[1], 1)
     with pytest.raises(ValueError, match=r"1\.weight is shared with 0 but set to partition 1, not 0"):
         assign(root, 2, default=0)
+
+
+def test_a_mark_after_partitioning_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, other = Net(), Net()
+    monkeypatch.setattr(state, "model", SimpleNamespace(partitioned=True, modules=net.modules))
+    with pytest.raises(RuntimeError, match="came after the first step"):
+        mark(net.one, 1)
+    mark(other.one, 1)

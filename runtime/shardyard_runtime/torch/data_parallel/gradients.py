@@ -10,6 +10,7 @@ import torch.distributed as dist
 from shardyard_runtime.torch.data_parallel.buckets import CommHook, GradBucket, grouped
 from shardyard_runtime.torch.data_parallel.exchange import Agreed, Exchange
 from shardyard_runtime.torch.data_parallel.replicas import broadcast_buffers, group, members, several
+from shardyard_runtime.torch.state import state
 
 if TYPE_CHECKING:
     from shardyard_runtime.torch.data_parallel.joining import Replica
@@ -28,13 +29,22 @@ class Reducer:
         self._hook: tuple[Any, CommHook] | None = None
         self.replica: Replica | None = None
 
-    def register(self, state: Any, hook: CommHook) -> None:
-        """``hook(state, bucket)`` returns a future of what becomes the bucket's gradients, instead of the average."""
+    def register(self, context: Any, hook: CommHook) -> None:
+        """``hook(context, bucket)`` returns a future of what becomes the bucket's gradients, instead of the average."""
+        if not state.cfg.ddp:
+            raise RuntimeError(
+                'model.register_comm_hook() is for data parallelism: set the parameter "ddp": true'
+            )
         if not callable(hook):
             raise TypeError(f"register_comm_hook needs a function hook(state, bucket), not {hook!r}")
         if self._hook is not None:
             raise RuntimeError("register_comm_hook was called twice: a model has one communication hook")
-        self._hook = (state, hook)
+        self._hook = (context, hook)
+
+    @property
+    def hooked(self) -> bool:
+        """Whether a hook of the script's makes the averages, over microbatches too."""
+        return self._hook is not None
 
     def begin(self, buffers: bool) -> None:
         """The start of a step that may train; with ``buffers`` all replicas take those of one."""
@@ -50,7 +60,7 @@ class Reducer:
         Raises PeerFailed when another replica abandoned this step.
         """
         joining = self.replica is not None
-        if not several() or not (ran_backward or (joining and torch.is_grad_enabled())):
+        if not (several() or self.hooked) or not (ran_backward or (joining and torch.is_grad_enabled())):
             return
         parameters = self._parameters()
         present = [p.grad is not None for p in parameters] if ran_backward else None
@@ -82,8 +92,8 @@ class Reducer:
 
     def _average(self, bucket: GradBucket, divisor: int) -> torch.Tensor:
         if self._hook is not None:
-            state, hook = self._hook
-            value = hook(state, bucket).wait()
+            context, hook = self._hook
+            value = hook(context, bucket).wait()
             reduced: torch.Tensor = value[0] if isinstance(value, list | tuple) else value
             return reduced
         dist.all_reduce(bucket.buffer(), group=group())

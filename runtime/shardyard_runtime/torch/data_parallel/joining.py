@@ -1,7 +1,7 @@
 """``model.join()``: replicas with different numbers of batches, through torch's own join context.
 
 A replica whose batches are used up goes on taking part in what the others do together, with nothing of its own; at
-the end all have the parameters and buffers of one that trained longest.
+the end all have the parameters, buffers and optimizer state of one that trained longest.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ class _Shadow(JoinHook):
         own = replicas.members().index(state.live.rank)
         word = torch.tensor(own if is_last_joiner else 2**31, device=self._replica.join_device)
         dist.all_reduce(word, op=dist.ReduceOp.MIN, group=replicas.group())
-        replicas.synchronize(self._model, replicas.members()[int(word)])
+        source = replicas.members()[int(word)]
+        replicas.synchronize(self._model, source)
         if state.optimizer is not None:
-            state.optimizer.parameters_loaded()
+            state.optimizer.synchronize(source)

@@ -8,12 +8,21 @@ from collections.abc import Iterator
 from torch import nn
 
 from shardyard_runtime.torch.construction import constructing
+from shardyard_runtime.torch.state import state
 
 _MARK = "_shardyard_partition"
 
 
 def mark(module: nn.Module, partition: int) -> None:
-    """Puts a module, and below it what has no mark of its own, into a partition."""
+    """Puts a module, and below it what has no mark of its own, into a partition; without effect on ``auto_partition``.
+
+    Raises RuntimeError once the model is partitioned.
+    """
+    model = state.model
+    if model is not None and model.partitioned and any(module is one for one in model.modules()):
+        raise RuntimeError(
+            "smp.set_partition came after the first step, which has partitioned the model: call it before"
+        )
     module.__dict__[_MARK] = _checked(partition)
 
 

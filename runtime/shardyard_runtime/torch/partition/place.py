@@ -25,6 +25,17 @@ def through_blanks(fn: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torc
     return applied
 
 
+def staying(fn: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """``fn``, a conversion, without a move to a GPU: the whole model may not fit there, and parts get there by themselves."""
+
+    def applied(tensor: torch.Tensor) -> torch.Tensor:
+        made = fn(torch.empty(0, dtype=tensor.dtype, device=tensor.device))
+        moves = tensor.device.type == "cpu" and made.device.type == "cuda"
+        return tensor.to(made.dtype) if moves else fn(tensor)
+
+    return applied
+
+
 def release(module: nn.Module) -> None:
     """Frees the parameters of a module that lives elsewhere; see :func:`blank`."""
     for parameter in module.parameters(recurse=False):

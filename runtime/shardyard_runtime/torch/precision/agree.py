@@ -9,22 +9,21 @@ import torch
 import torch.distributed as dist
 
 from shardyard_runtime.config.placement import Group
-from shardyard_runtime.errors import NotBuiltYet
 from shardyard_runtime.torch.state import state
+
+
+def in_join() -> bool:
+    """Whether the script is inside ``model.join()``."""
+    return state.model is not None and state.model.reducer.replica is not None
 
 
 def anywhere(found: torch.Tensor) -> torch.Tensor:
     """The largest value of ``found``, a float32 scalar, on any rank of these model- and data-parallel groups.
 
-    In place, and collective over them; without ``ddp`` replicas train on their own.
+    In place, and collective over them; without ``ddp`` replicas train on their own. So they do in ``model.join()``, where
+    those that are through ask nothing: the others have the same gradients, the averages, and find the same.
     """
-    if state.model is not None and state.model.reducer.replica is not None:
-        raise NotBuiltYet(
-            "DistributedModel.join",
-            "a loss scale, on which replicas that are through would have to agree,",
-            "train in float32 or bf16, or give each replica as many batches: drop_last=True",
-        )
-    group = Group.WORLD if state.cfg.ddp else Group.MP
+    group = Group.WORLD if state.cfg.ddp and not in_join() else Group.MP
     if len(state.live.placement.group(group, state.live.rank)) > 1:
         dist.all_reduce(found, op=dist.ReduceOp.MAX, group=state.live.process_groups[group])
     return found

@@ -86,7 +86,7 @@ def copied(value: Any, copy: Copy) -> Any:
         return copy(value)
     if isinstance(value, Mapping):
         return rebuilt(value, {key: copied(item, copy) for key, item in value.items()})
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | set | frozenset):
         parts = [copied(item, copy) for item in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return value

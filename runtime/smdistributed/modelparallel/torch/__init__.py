@@ -37,6 +37,7 @@ from shardyard_runtime.torch.ranks import (
     is_initialized,
     local_rank,
     local_size,
+    mp_barrier,
     mp_rank,
     mp_size,
     pp_barrier,
@@ -58,6 +59,7 @@ from shardyard_runtime.torch.tensor_parallel import (
     model_creation,
     set_tensor_parallelism,
     tensor_parallelism,
+    tp_register,
     tp_register_with_module,
 )
 from shardyard_runtime.torch.utils import (

@@ -1,10 +1,15 @@
 from shardyard_runtime.torch.exceptions import (
+    ChangedView,
     CheckpointUnreadable,
+    CommunicationBroken,
     CommunicationTimeout,
+    Deadlock,
+    KeptTooLong,
     NotBuiltYet,
     NotInitialized,
     OutsideStep,
     ParameterError,
     PeerFailed,
     RemoteTraceback,
+    Surprise,
 )

@@ -1,1 +1,1 @@
-from shardyard_runtime.torch.optimizers import FusedLAMB, FusedNovoGrad
+from shardyard_runtime.torch.optimizers import FusedLAMB, FusedLamb, FusedNovoGrad
