@@ -29,6 +29,7 @@ OLDEST = {
     "joining": (4, ["{folder}"], "buffers "),
     "remote": (3, ["3"], "moved "),
     "messages": (4, [], "crossed "),
+    "clients": (4, ["{folder}"], "clients "),
     "state": (2, ["{folder}"], "refused "),
     "checkpoint": (4, ["train", "{folder}"], "resumed tied full "),
     "trace": (4, ["{folder}"], "traced rank="),
@@ -44,3 +45,12 @@ def test_the_oldest_torch_passes(worker: str, tmp_path: Path) -> None:
     done = mpirun(ranks, module, *filled, timeout=600, interpreter=python("oldest-torch"))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     assert done.stdout.count(text) >= ranks
+
+
+def test_the_oldest_torch_does_not_offload() -> None:
+    """Its checkpointed regions keep their inputs out of reach: nothing would be offloaded."""
+    parameters = '{"offload_activations": true}'
+    module = "tests.integration.engine.memory_worker"
+    done = mpirun(1, module, parameters, interpreter=python("oldest-torch"))
+    assert done.returncode != 0
+    assert "offload_activations: true needs torch 2.1 or newer, and this is 2.0" in done.stderr

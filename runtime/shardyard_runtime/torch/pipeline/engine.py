@@ -17,6 +17,7 @@ from shardyard_runtime.comm.torch_mpi import MpiTransport
 from shardyard_runtime.torch.pipeline import errors
 from shardyard_runtime.torch.pipeline.caller import Caller
 from shardyard_runtime.torch.pipeline.foresight import Foresight
+from shardyard_runtime.torch.pipeline.live import Live
 from shardyard_runtime.torch.pipeline.log import Log
 from shardyard_runtime.torch.pipeline.messages import (
     Abandoned,
@@ -61,7 +62,6 @@ class Engine:
     ) -> None:
         self._transport = transport
         self._peers = peers
-        self._active_microbatches = active_microbatches
         self._simple = pipeline == "simple"
         self.streams = Streams(device)
         self._log = Log(transport, one_order, peers) if len(one_order) > 1 else None
@@ -80,9 +80,8 @@ class Engine:
         self._early: list[tuple[int, Any]] = []
         self._running = False
         self._outcome: Ended | Abandoned | None = None
-        self._live: set[int] = set()
+        self._live = Live(active_microbatches)
         self._parked: list[Task] = []
-        self.max_live = 0
         self.ran_backward = False
         transport.handle(_KEY, self._on_message, self._scheduler.fail)
 
@@ -95,6 +94,11 @@ class Engine:
     def in_step(self) -> bool:
         """True on a thread that runs a call of the current step."""
         return self._running and getattr(self._scheduler.current, "task", None) is not None
+
+    @property
+    def max_live(self) -> int:
+        """The most microbatches that were worked on here at once."""
+        return self._live.peak
 
     def _microbatch(self) -> int:
         """The one that this thread works for; -1 outside of a step."""
@@ -147,11 +151,10 @@ class Engine:
 
         def admit() -> Task | None:
             nonlocal exhausted
-            if not exhausted and len(self._live) < self._active_microbatches:
+            if not exhausted and not self._live.full:
                 index = next(pending, None)
                 if index is not None:
-                    self._live.add(index)
-                    self.max_live = max(self.max_live, len(self._live))
+                    self._live.enter(index)
                     return Task(body_of(index), index, Phase.FORWARD)
                 exhausted = True
             self._unpark()
@@ -189,7 +192,6 @@ class Engine:
             return unflatten(structure, [fetched(t) if isinstance(t, RemoteTensor) else t for t in here])
 
     def _finish(self, microbatch: int) -> None:
-        self._live.discard(microbatch)
         with self._lock:
             self._close_microbatch(microbatch)
         for peer in self._peers[1:]:
@@ -314,7 +316,11 @@ class Engine:
 
     def _take(self, source: int, message: Any) -> None:
         if isinstance(message, Execute | Backward | Give | Given):
-            self._owner.take(source, message)
+            microbatch = message.microbatch
+            if self._store.closed(microbatch) or self._live.enter(microbatch):
+                self._owner.take(source, message)
+            else:
+                self._live.hold(microbatch, source, message)
         elif isinstance(message, Executed | BackwardDone | Failed):
             self._caller.answered(message)
         elif isinstance(message, MicrobatchDone):
@@ -327,3 +333,5 @@ class Engine:
         self._store.close(microbatch)
         self._owner.close(microbatch)
         self._caller.close(microbatch)
+        for source, message in self._live.leave(microbatch):
+            self._owner.take(source, message)

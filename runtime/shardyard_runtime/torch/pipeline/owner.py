@@ -162,8 +162,9 @@ class Owner:
         except Exception as error:
             self._refuse(source, message.step, message.call, error, message.site)
             return
-        if message.context.grad:
-            self._served.setdefault(message.microbatch, {})[message.call] = served
+        with self._lock:
+            if message.context.grad and not self._store.closed(message.microbatch):
+                self._served.setdefault(message.microbatch, {})[message.call] = served
         outputs = [self._output(message, index, tensor) for index, tensor in enumerate(served.outputs)]
         if message.recompute and self._recompute.offload is not None:
             self._send_away(message, served, self._recompute.offload)
