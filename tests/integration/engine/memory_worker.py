@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import queue
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -60,10 +62,11 @@ class Held:
             self.most = max(self.most, len(self.now))
 
 
-def late_last_words() -> None:
+@contextlib.contextmanager
+def late_last_words() -> Iterator[None]:
     """What the leader sends to the last rank is late, in its order: a third rank's messages are there before it."""
     transport = smp.state.runtime.transport
-    send, sent = transport.send, queue.SimpleQueue[Any]()
+    send, sent = transport.send, queue.Queue[Any]()
 
     def to(dest: int, *message: Any) -> None:
         sent.put((dest, *message)) if dest == smp.size() - 1 else send(dest, *message)
@@ -73,9 +76,13 @@ def late_last_words() -> None:
             message = sent.get()
             time.sleep(0.002)
             send(*message)
+            sent.task_done()
 
     threading.Thread(target=deliver, daemon=True).start()
     transport.send = to
+    yield
+    sent.join()  # or the script might end before the last of them has left
+    transport.send = send
 
 
 def tensors() -> int:
@@ -159,9 +166,8 @@ def main() -> None:
     print(f"only its own rank={smp.rank()}", flush=True)
 
     held.most = 0
-    if engine.leads and smp.pp_size() > 2:
-        late_last_words()
-    step(4)
+    with late_last_words() if engine.leads and smp.pp_size() > 2 else contextlib.nullcontext():
+        step(4)
     active = smp.state.cfg.active_microbatches
     assert 0 < held.most <= active, (held.most, active)
     assert 0 < engine.max_live <= active
