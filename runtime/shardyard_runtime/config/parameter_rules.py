@@ -15,6 +15,10 @@ NOT_YET: Mapping[str, str] = {
     "fp16_params": "parameters in float16 without masters are not built yet; fp16 keeps masters",
     "horovod": "data parallelism through Horovod is not built yet",
 }
+_PIPELINES_NOT_YET: Mapping[str, str] = {
+    "_only_forward": "a pipeline without a backward pass is not built yet",
+    "zero_bubble": "backwards split by inputs and weights are not built yet",
+}
 _ONLY_IF_NOT_DEFAULT: Mapping[str, str] = {
     "contiguous": "partitions that are not contiguous are not built yet",
 }
@@ -40,8 +44,12 @@ def ask_for_missing(given: Mapping[str, Any], framework: str) -> list[ParameterF
         elif name in _ONLY_IF_NOT_DEFAULT and value != known()[name]["default"]:
             text = f"{value!r}: {_ONLY_IF_NOT_DEFAULT[name]}"
             findings.append(ParameterFinding("error", name, text, "remove it, or set it to true"))
-    if given.get("pipeline") == "_only_forward":
-        text = "'_only_forward': a pipeline without a backward pass is not built yet"
+    pipeline = given.get("pipeline", "")
+    if pipeline in _PIPELINES_NOT_YET:
+        text = f"{pipeline!r}: {_PIPELINES_NOT_YET[pipeline]}"
+        findings.append(ParameterFinding("error", "pipeline", text, "use 'interleaved' or 'simple'"))
+    elif pipeline in ("auto", "virtual_stages") and framework != "pytorch":
+        text = f"{pipeline!r} asks for something that only PyTorch can do"
         findings.append(ParameterFinding("error", "pipeline", text, "use 'interleaved' or 'simple'"))
     strategy = given.get("placement_strategy")
     if framework == "tensorflow" and strategy not in (None, "cluster", "spread"):

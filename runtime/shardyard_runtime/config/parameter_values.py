@@ -14,7 +14,12 @@ from typing import Any
 ALIASES = MappingProxyType({"partitions": "pipeline_parallel_degree"})
 
 # Values that the data file does not list, because no documentation does, but that the code accepts.
-_MORE_VALUES: Mapping[str, tuple[str, ...]] = {"ddp_dist_backend": ("gloo",)}
+_MORE_VALUES: Mapping[str, tuple[str, ...]] = {
+    "ddp_dist_backend": ("gloo",),
+    "pipeline": ("virtual_stages", "auto"),
+}
+# Values that parameter_rules.py refuses with what is missing.
+NOT_YET_VALUES: Mapping[str, tuple[str, ...]] = {"pipeline": ("zero_bubble", "_only_forward")}
 
 # Names found in public scripts only: neither documented nor known to the SDK.
 _HINTS_OF_SCRIPTS = ("xla", "fork", "_prescaled_batch", "overlapping_allreduce")
@@ -66,9 +71,7 @@ def convert(name: str, value: Any) -> Any:
     valid = row["valid"]
     if isinstance(valid, list) and row["type"] == "str":
         choices = [*valid, *_MORE_VALUES.get(name, ())]
-        if name == "pipeline" and converted == "_only_forward":
-            return converted
-        if converted not in choices:
+        if converted not in (*choices, *NOT_YET_VALUES.get(name, ())):
             raise ValueError(f"{value!r} is none of {', '.join(repr(choice) for choice in choices)}")
     elif isinstance(valid, str) and valid.startswith((">=", "0", "1")):
         low = float(valid.split("..")[0].removeprefix(">=").strip())

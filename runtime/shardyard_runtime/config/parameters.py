@@ -91,7 +91,12 @@ def parse(raw: Mapping[str, Any] | None, *, framework: str = "pytorch") -> SmpCo
     if any(one.level == "error" for one in findings):
         raise ParameterError(findings)
     values = {name: value for name, value in given.items() if name in _FIELDS}
-    values.setdefault("active_microbatches", values.get("pipeline_parallel_degree", 1) + 2)
+    partitions = values.get("pipeline_parallel_degree", 1)
+    # As documented for what the library had; virtual stages need twice as many as there are ranks.
+    most = (
+        max(2 * partitions, partitions + 2) if values.get("pipeline") == "virtual_stages" else partitions + 2
+    )
+    values.setdefault("active_microbatches", most)
     values.setdefault("memory_weight", 0.2 if values.get("optimize") == "speed" else 0.8)
     return SmpConfig(**values, warnings=tuple(findings))
 

@@ -133,7 +133,9 @@ class DistributedModel(PlainDegree, ModelState):
         self._owner = self._decision.owner
         named = list(root.named_modules(remove_duplicate=False))
         mine = runtime.placement.rank_in(Group.PP, runtime.rank)
-        runtime.engine.own(dict(named), self._owner)
+        cuda = runtime.device.type == "cuda"
+        memory = torch.cuda.get_device_properties(runtime.device).total_memory if cuda else float("inf")
+        runtime.engine.own(dict(named), self._owner, self._decision.rank_costs(memory))
         for path, module in root.named_modules():
             intercept(runtime.engine, module, path, self._owner[path], self._owner[path] == mine)
         self.partitioned = True

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_flatten
 
 from shardyard_runtime.torch.microbatch import StepOutput, join, split
 from shardyard_runtime.torch.state import state
@@ -50,7 +51,9 @@ class StepFunction:
             model.begin_step(lambda place: self._bodies(args, kwargs, place)[0]())
         try:
             if engine.leads:
-                results, ran_backward = engine.lead(lambda: self._bodies(args, kwargs))
+                results, ran_backward = engine.lead(
+                    lambda: self._bodies(args, kwargs), self._key(args, kwargs)
+                )
             else:
                 results, ran_backward = engine.follow()
         except Exception as error:
@@ -61,6 +64,19 @@ class StepFunction:
             model.reducer.finish(ran_backward)
             model.end_step()
         return join(results, self._detach)
+
+    def _key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
+        """What steps have in common that probably make the same calls. Numbers are left out: they may count steps."""
+        values, structure = tree_flatten((args, kwargs))
+        kinds = tuple(
+            (tuple(v.shape), v.dtype)
+            if isinstance(v, torch.Tensor)
+            else v
+            if isinstance(v, bool | str)
+            else type(v)
+            for v in values
+        )
+        return (id(self), torch.is_grad_enabled(), kinds, repr(structure))
 
     def _bodies(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], place: Callable[[Any], Any] | None = None

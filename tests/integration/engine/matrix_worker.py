@@ -43,6 +43,7 @@ def configure(row: Row) -> None:
         live.cfg.active_microbatches,
         live.device,
         placement.rank_in(Group.DP, live.rank),
+        placement.group(Group.DP, live.rank) if live.cfg.deterministic_server else (),
     )
     smp.barrier()
 

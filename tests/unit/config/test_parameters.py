@@ -79,6 +79,7 @@ def test_null_and_the_documented_default_ask_for_nothing(name: str, framework: s
         ({"shard_optimizer_state": 1}, ["optimizer"]),
         ({"horovod": True}, ["only TensorFlow can do"]),
         ({"pipeline": "_only_forward"}, ["backward"]),
+        ({"pipeline": "zero_bubble"}, ["'zero_bubble'", "split by inputs and weights are not built yet"]),
         ({"pipeline": "simpel"}, ["'simpel'", "'interleaved', 'simple'"]),
         ({"microbatch": 2}, ["no known parameter", "'microbatches'"]),
         ({"hybrid_shard_degree": 2}, ["version 2"]),
@@ -156,3 +157,11 @@ def test_any_dictionary_parses_or_is_refused(raw: dict[str, object], framework: 
     except ParameterError as error:
         if not any(one.level == "error" for one in error.findings):
             raise
+
+
+@pytest.mark.parametrize(("name", "active"), [("auto", 6), ("virtual_stages", 8)])
+def test_pipelines_of_pytorch(name: str, active: int) -> None:
+    config = parse({"pipeline": name, "partitions": 4})
+    assert (config.pipeline, config.active_microbatches) == (name, active)
+    with pytest.raises(ParameterError, match=f"'{name}' asks for something that only PyTorch can do"):
+        parse({"pipeline": name}, framework="tensorflow")

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import shardyard
+from shardyard.errors import ProjectError
+
 MODEL = """
 import torch
 from torch import nn
@@ -37,6 +40,9 @@ def alone():
 
 def wrong():
     return 3
+
+def deep():
+    return nn.Sequential(*[nn.Linear(64, 64) for _ in range(8)]), torch.ones(16, 64)
 
 def huge():
     return nn.Sequential(*[nn.Linear(40000, 40000) for _ in range(40)])
@@ -117,3 +123,41 @@ def test_what_makes_no_model_is_refused(project: Path, model: str, said: str) ->
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_schedules_are_compared(project: Path) -> None:
+    done = plan(project, "mine:deep", "--microbatches", "1..6", "--json")
+    assert done.returncode == 0, done.stderr
+    seen = {(p["microbatches"], p["schedule"]): p for p in json.loads(done.stdout)["model"]["predictions"]}
+    names = ("simple", "interleaved", "virtual_stages", "zero_bubble")
+    assert list(seen) == [(count, name) for count in (1, 2, 4, 6) for name in names]
+    for count in (1, 2, 4, 6):
+        one = seen[count, "interleaved"]
+        assert one["idle_share"] == pytest.approx(1 / (count + 1))  # (p - 1) / (m + p - 1)
+        assert one["step_time"] == pytest.approx((count + 1) / 2)
+        assert one["speedup"] == pytest.approx(2 * count / (count + 1))
+        assert [p["schedule"] for p in seen.values() if p["microbatches"] == count and p["best"]] == [
+            "virtual_stages" if count > 1 else "simple"
+        ]
+    states = (
+        4 * 8 * (64 * 64 + 64) * 4 // 2
+    )  # parameters, gradients and two of the optimizer's, half of the layers
+    activations = 4 * 16 * 64 * 4
+    assert seen[6, "interleaved"]["live"] == [4, 1]
+    assert seen[6, "interleaved"]["peak_bytes"] == [states + 4 * activations, states + activations]
+    drawn = plan(project, "mine:deep", "--microbatches", "2,4")
+    assert drawn.stdout.count("◀ fastest") == 2
+    assert [line.split()[0] for line in drawn.stdout.splitlines() if "(not built yet)" in line] == [
+        "zero_bubble"
+    ] * 2
+
+
+@pytest.mark.parametrize("said", ["", "0", "4..2", "1..x", "-1", "1..99999", "2.5"])
+def test_what_says_no_numbers_of_microbatches_is_refused(project: Path, said: str) -> None:
+    with pytest.raises(ProjectError, match=r"write 8, 4,6,8 or 1\.\.32"):
+        shardyard.plan(project, model="mine:deep", microbatches=said)
+
+
+def test_microbatches_need_a_model(project: Path) -> None:
+    with pytest.raises(ProjectError, match="needs --model"):
+        shardyard.plan(project, microbatches="8")

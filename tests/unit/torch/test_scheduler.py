@@ -18,6 +18,7 @@ from shardyard_runtime.torch.pipeline.context import CallContext
 from shardyard_runtime.torch.pipeline.engine import Engine
 from shardyard_runtime.torch.pipeline.messages import Abandoned, Execute, Executed
 from shardyard_runtime.torch.pipeline.randomness import Streams
+from shardyard_runtime.torch.pipeline.schedule.workload import RankCost
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler
 
 STREAMS = Streams(torch.device("cpu"))
@@ -32,7 +33,9 @@ def waiting(unmet: Callable[[], bool]) -> contextlib.AbstractContextManager[None
 
 def execute(step: int, module: str, structure: bytes, arguments: list[Any], context: CallContext) -> Execute:
     needs_grad = [False] * len(arguments)
-    return Execute(step, (1, 0), 0, module, None, structure, arguments, needs_grad, [], frozenset(), context)
+    return Execute(
+        step, (step, 0, (0,)), 0, module, None, structure, arguments, needs_grad, [], frozenset(), context
+    )
 
 
 def kinds(transport: Alone) -> list[str]:
@@ -198,11 +201,11 @@ def test_a_failed_microbatch_raises_its_own_error_tells_the_peers_and_the_next_s
 
     with pytest.raises(LookupError, match="mine"):
         engine.lead(lambda: [engine.park, fails, engine.park])
-    assert [dest for dest, _ in transport.sent] == [1]
-    assert kinds(transport) == ["Abandoned"]
-    assert "LookupError: mine" in transport.sent[0][1].summary
+    assert [dest for dest, _ in transport.sent] == [1, 1]
+    assert kinds(transport) == ["Begin", "Abandoned"]
+    assert "LookupError: mine" in transport.sent[1][1].summary
     assert engine.lead(lambda: [lambda: 1, lambda: 2]) == ([1, 2], False)
-    assert kinds(transport)[1:] == ["MicrobatchDone", "MicrobatchDone", "Ended"]
+    assert kinds(transport)[2:] == ["Begin", "MicrobatchDone", "MicrobatchDone", "Ended"]
 
 
 def test_a_step_that_cannot_go_on_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,11 +231,11 @@ def test_what_arrives_while_a_failed_step_is_left_does_not_run_in_the_next_one()
                 structure, _ = flatten(((), {}))
                 context = CallContext.capture()
                 engine._on_message(1, execute(1, "m", structure, [], context))
-                engine._on_message(1, Executed(1, (0, 77), structure, []))
+                engine._on_message(1, Executed(1, (1, 0, (77,)), structure, []))
 
     transport = Late()
     engine = Engine(transport, (0, 1), "interleaved", 2, torch.device("cpu"), 0)  # type: ignore[arg-type]
-    engine.own({"m": Module()}, {"m": 0})
+    engine.own({"m": Module()}, {"m": 0}, [RankCost()] * 2)
 
     def fails() -> None:
         raise LookupError
@@ -241,19 +244,19 @@ def test_what_arrives_while_a_failed_step_is_left_does_not_run_in_the_next_one()
         engine.lead(lambda: [fails])
     assert engine.lead(lambda: [lambda: 1] * 3)[0] == [1, 1, 1]
     assert ran == []
-    assert kinds(transport) == ["Abandoned", *["MicrobatchDone"] * 3, "Ended"]
+    assert kinds(transport) == ["Begin", "Abandoned", "Begin", *["MicrobatchDone"] * 3, "Ended"]
     assert engine._early == []
 
 
 def test_what_arrives_before_a_step_runs_in_it() -> None:
     transport = Alone()
     engine = Engine(transport, (0, 1), "interleaved", 2, torch.device("cpu"), 0)  # type: ignore[arg-type]
-    engine.own({"m": nn.Identity()}, {"m": 0})
+    engine.own({"m": nn.Identity()}, {"m": 0}, [RankCost()] * 2)
     structure, tensors = flatten(((torch.ones(2),), {}))
     engine._on_message(1, execute(1, "m", structure, tensors, CallContext.capture()))
     assert transport.sent == []
     engine.lead(lambda: [lambda: None])
-    assert sorted(kinds(transport)) == ["Ended", "Executed", "MicrobatchDone"]
+    assert sorted(kinds(transport)) == ["Begin", "Ended", "Executed", "MicrobatchDone"]
 
 
 def test_every_thread_that_runs_tasks_is_set_up_once() -> None:

@@ -19,7 +19,14 @@ ModelOption = Annotated[
     ),
 ]
 
-
+MicrobatchesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--microbatches",
+        metavar="A..B",
+        help="With --model: time, idle ranks and memory of a step under each schedule, for so many: 8, 4,6,8 or 1..32.",
+    ),
+]
 RankOption = Annotated[
     int | None, typer.Option("--rank", help="Name the groups of this rank, and mark them.")
 ]
@@ -31,12 +38,13 @@ def register(app: typer.Typer) -> None:
     def plan(
         project: ProjectOption = Path("."),
         model: ModelOption = None,
+        microbatches: MicrobatchesOption = None,
         rank: RankOption = None,
         svg: SvgOption = None,
         as_json: JsonOption = False,
     ) -> None:
         """Draw which rank, host and device holds which partition and replica."""
-        found = run_plan(project, model=model, rank=rank, svg=svg)
+        found = run_plan(project, model=model, microbatches=microbatches, rank=rank, svg=svg)
         if svg is not None:
             note(f"wrote {svg}")
         if as_json:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from shardyard.errors import MissingError, ProjectError
@@ -15,9 +16,12 @@ from shardyard_runtime.config.parameters import SmpConfig
 _PREVIEW = "shardyard_runtime.torch.partition.preview"
 
 
-def partitions_of(project: Project, model: str, config: SmpConfig) -> dict[str, Any]:
+def partitions_of(
+    project: Project, model: str, config: SmpConfig, microbatches: Sequence[int] = ()
+) -> dict[str, Any]:
     """The decision as the runtime makes it: ``owner`` of each module, ``shares``, ``by``, ``table``.
 
+    With ``microbatches`` also ``predictions``, how a step of as many would go under each schedule.
     Raises MissingError without torch, ProjectError where ``model`` names nothing that makes one.
     """
     if project.image.framework != "pytorch":
@@ -29,6 +33,8 @@ def partitions_of(project: Project, model: str, config: SmpConfig) -> dict[str, 
     command = [sys.executable, "-m", _PREVIEW, model, "--partitions", str(config.partitions)]
     command += ["--memory-weight", str(config.memory_weight)]
     command += ["--in-flight", str(min(config.microbatches, config.active_microbatches))]
+    if microbatches:
+        command += ["--active", str(config.active_microbatches), "--microbatches", *map(str, microbatches)]
     paths = [str(project.source_dir), os.environ.get("PYTHONPATH", "")]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     done = subprocess.run(command, cwd=project.source_dir, env=env, capture_output=True, text=True)

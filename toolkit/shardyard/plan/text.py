@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from shardyard.plan import schedules
 from shardyard.plan.groups import PURPOSE, Membership
 from shardyard.plan.layout import Layout, Seat
 
@@ -36,6 +37,8 @@ def draw(plan: Layout) -> str:
         lines += ["", *_groups(of_rank)]
     if plan.model is not None:
         lines += ["", plan.model["table"]]
+        if "predictions" in plan.model:
+            lines += ["", *schedules.table(plan.model["predictions"])]
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from shardyard_runtime.config.placement import Group
 from shardyard_runtime.torch.delayed.creation import is_delayed
 from shardyard_runtime.torch.partition import auto, decision, manual
 from shardyard_runtime.torch.partition.auto import Assignment
-from shardyard_runtime.torch.partition.cost import Weighing, costs, states_of
+from shardyard_runtime.torch.partition.cost import Cost, Weighing, costs, states_of, weighed
 from shardyard_runtime.torch.partition.decision import Decision
 from shardyard_runtime.torch.partition.tree import sequence
 from shardyard_runtime.torch.pipeline.errors import PeerFailed
@@ -61,7 +61,8 @@ def _decide(model: DistributedModel, trial: Trial | None) -> Decision:
     weighing = Weighing(cfg.memory_weight, in_flight, states_of(state.optimizer))
     if cfg.auto_partition:
         known, by = _trace(model, trial)
-        found = auto.assign(root, partitions, known, weighing)
+        segments = auto.SEGMENTS if cfg.pipeline == "virtual_stages" else 1
+        found = auto.assign(root, partitions, known, weighing, segments)
     else:
         found, by = _manual(model, partitions, weighing), "smp.partition and smp.set_partition"
     made = decision.decided(root, partitions, found, by)
@@ -98,7 +99,9 @@ def _manual(model: DistributedModel, partitions: int, weighing: Weighing) -> Ass
     paths = root.named_modules(remove_duplicate=False)
     owner = {path: by_instance.setdefault(id(module), by_path[path]) for path, module in paths}
     nodes = sequence(root).nodes
-    load = [0.0] * partitions
-    for node, cost in zip(nodes, costs(nodes, None, weighing), strict=True):
-        load[owner[node.path]] += cost
-    return Assignment(owner, load)
+    found = costs(nodes, None, weighing.states)
+    load, spent = [0.0] * partitions, [Cost()] * partitions
+    for node, cost, weight in zip(nodes, found, weighed(found, weighing), strict=True):
+        load[owner[node.path]] += weight
+        spent[owner[node.path]] += cost
+    return Assignment(owner, load, spent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,23 +24,43 @@ class Weighing:
     states: int = 2
 
 
-def costs(nodes: list[Node], trace: Trace | None, weighing: Weighing) -> list[float]:
-    """Per node w * memory + (1 - w) * time, both as shares of the whole model; without a trace, parameters."""
-    memory: list[float] = []
-    time: list[float] = []
+@dataclass(frozen=True)
+class Cost:
+    """``time`` is proportional to that of a forward; activations are those of one microbatch."""
+
+    time: float = 0.0
+    state_bytes: int = 0
+    activation_bytes: int = 0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.time + other.time,
+            self.state_bytes + other.state_bytes,
+            self.activation_bytes + other.activation_bytes,
+        )
+
+
+def costs(nodes: list[Node], trace: Trace | None, states: int) -> list[Cost]:
+    """Per node, its children not counted; without a trace the number of parameters stands for time."""
+    found: list[Cost] = []
     counted: set[int] = set()
     for node in nodes:
         own = [p for p in node.module.parameters(recurse=False) if id(p) not in counted]
         counted.update(map(id, own))
         record = trace.of(node.module) if trace else None
-        held = sum(size_of(p) * (2 + weighing.states if p.requires_grad else 1) for p in own)
-        memory.append(held + weighing.in_flight * (record.activation_bytes if record else 0))
-        if trace:
-            time.append(trace.time_of(record) if record else 0.0)
-        else:
-            time.append(float(sum(p.numel() for p in own)))
+        held = sum(size_of(p) * (2 + states if p.requires_grad else 1) for p in own)
+        parameters = float(sum(p.numel() for p in own))
+        time = parameters if trace is None else trace.time_of(record) if record else 0.0
+        found.append(Cost(time, held, record.activation_bytes if record else 0))
+    return found
+
+
+def weighed(found: Sequence[Cost], weighing: Weighing) -> list[float]:
+    """w * memory + (1 - w) * time, both as shares of the whole."""
+    memory = _shares([one.state_bytes + weighing.in_flight * one.activation_bytes for one in found])
+    time = _shares([one.time for one in found])
     w = weighing.memory_weight
-    return [w * m + (1 - w) * t for m, t in zip(_shares(memory), _shares(time), strict=True)]
+    return [w * m + (1 - w) * t for m, t in zip(memory, time, strict=True)]
 
 
 def _shares(values: list[float]) -> list[float]:

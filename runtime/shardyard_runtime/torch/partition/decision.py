@@ -13,17 +13,24 @@ from typing import Any
 from torch import nn
 
 from shardyard_runtime.torch.partition.auto import Assignment
+from shardyard_runtime.torch.pipeline.schedule.workload import RankCost
 
 _FORMAT = "shardyard-partition-1"
 
 
 @dataclass(frozen=True)
 class Share:
-    """One partition: its modules and parameters, and its cost as a share of the model's."""
+    """One partition: its modules and parameters, its cost as weighed and its time as shares of the model's.
+
+    ``state_bytes``: of parameters, gradients and the optimizer. ``activation_bytes``: of one microbatch.
+    """
 
     modules: int
     parameters: int
     cost: float
+    time: float = 0.0
+    state_bytes: int = 0
+    activation_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,14 @@ class Decision:
     @property
     def partitions(self) -> int:
         return len(self.shares)
+
+    def rank_costs(self, device_bytes: float) -> list[RankCost]:
+        """What each partition does and holds on a device with so much memory; an older file does not tell the times."""
+        timed = any(share.time for share in self.shares)
+        return [
+            RankCost(share.time if timed else 1.0, share.activation_bytes, device_bytes - share.state_bytes)
+            for share in self.shares
+        ]
 
     def table(self) -> str:
         """One line a partition. ``cost`` is its share of memory and time as weighed, ``share`` of parameters."""
@@ -67,7 +82,12 @@ def decided(root: nn.Module, partitions: int, found: Assignment, by: str) -> Dec
             if id(parameter) not in seen:
                 seen.add(id(parameter))
                 parameters[found.owner[path]] += parameter.numel()
-    shares = [Share(*row) for row in zip(modules, parameters, found.load, strict=True)]
+    time = sum(cost.time for cost in found.costs) or 1.0
+    rows = zip(modules, parameters, found.load, found.costs, strict=True)
+    shares = [
+        Share(number, held, load, cost.time / time, cost.state_bytes, cost.activation_bytes)
+        for number, held, load, cost in rows
+    ]
     return Decision(found.owner, shares, by)
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from shardyard_runtime.torch.partition import auto, decision
+from shardyard_runtime.torch.partition.advice import predictions
 from shardyard_runtime.torch.partition.cost import Weighing
 from shardyard_runtime.torch.partition.decision import Decision
 from shardyard_runtime.torch.tracing.record import Trace
@@ -32,8 +33,11 @@ class _Shell(nn.Module):
         self.module = module
 
 
-def preview(build: Callable[[], Any], partitions: int, weighing: Weighing) -> Decision:
-    """The decision for what ``build()`` returns: a module, or a pair of a module and one microbatch of inputs.
+Decide = Callable[[int], Decision]  # into how many partitions
+
+
+def preview(build: Callable[[], Any], weighing: Weighing) -> Decide:
+    """Decisions for what ``build()`` returns: a module, or a pair of a module and one microbatch of inputs.
 
     Inputs are a dict (keywords), a tuple (positions) or one tensor; without them parameters are counted. The model
     is made on the meta device, so that it may be larger than this machine's memory; for real only where that fails.
@@ -42,14 +46,14 @@ def preview(build: Callable[[], Any], partitions: int, weighing: Weighing) -> De
     # A model may refuse to be made, or to be run, without values, and says so in its own way.
     with contextlib.suppress(Exception), torch.device("meta"):
         root, inputs = _parts(build())
-        return _decided(root, None if inputs is None else _traced(root, inputs), partitions, weighing)
+        return _decider(root, None if inputs is None else _traced(root, inputs), weighing)
     root, inputs = _parts(build())
     try:
         found = None if inputs is None else _traced(root, inputs)
     except TraceFailed as error:
         print(f"the model could not be traced: {error}", file=sys.stderr)
         found = None
-    return _decided(root, found, partitions, weighing)
+    return _decider(root, found, weighing)
 
 
 def _parts(built: Any) -> tuple[nn.Module, Any]:
@@ -74,9 +78,13 @@ def _traced(root: nn.Module, inputs: Any) -> Trace:
     return trace(shell, root, trial, torch.device("cpu"), times=False, memory=False)
 
 
-def _decided(root: nn.Module, found: Trace | None, partitions: int, weighing: Weighing) -> Decision:
+def _decider(root: nn.Module, found: Trace | None, weighing: Weighing) -> Decide:
     by = "parameter counts" if found is None else f"a trace on {found.kind}, operations counted"
-    return decision.decided(root, partitions, auto.assign(root, partitions, found, weighing), by)
+
+    def decide(partitions: int) -> Decision:
+        return decision.decided(root, partitions, auto.assign(root, partitions, found, weighing), by)
+
+    return decide
 
 
 def main() -> int:
@@ -90,16 +98,23 @@ def main() -> int:
     parser.add_argument(
         "--in-flight", type=int, default=1, help="microbatches whose activations are held at once"
     )
+    parser.add_argument("--active", type=int, default=1, help="microbatches that may be in flight")
+    parser.add_argument("--microbatches", type=int, nargs="*", default=[], help="predict steps of so many")
     options = parser.parse_args()
     module, _, function = options.model.partition(":")
     weighing = Weighing(options.memory_weight, options.in_flight)
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            found = preview(getattr(importlib.import_module(module), function), options.partitions, weighing)
+            decide = preview(getattr(importlib.import_module(module), function), weighing)
+            found = decide(options.partitions)
         except Exception as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             return 2
-    print(json.dumps({**asdict(found), "table": found.table()}))
+    document = {**asdict(found), "table": found.table()}
+    if options.microbatches:
+        seen = predictions(decide, options.partitions, options.active, options.microbatches)
+        document["predictions"] = [asdict(one) for one in seen]
+    print(json.dumps(document))
     return 0
 
 

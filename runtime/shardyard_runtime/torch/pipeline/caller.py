@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +55,7 @@ class Caller:
         self._store = parts.store
         self._lock = parts.lock
         self._post = parts.post
-        self._counter = itertools.count()
+        self._course = parts.course
         self._asked: dict[CallId, _Asked] = {}
         self.foresight = Foresight()
         self._scopes: dict[int, Scope] = {}
@@ -141,7 +140,9 @@ class Caller:
             call.recompute or regions.inside(),
             call.then,
         )
-        if call.operation is not None:
+        answered = call.module is not None
+        self._course.made(call.owner, call.target, _calls(awaited), answered, new=message.learn)
+        if not answered:
             self._post(call.owner, message)
             refs = shipping.outputs_at(call.owner, call.identity, call.specs)
             return [self._made(ref, None, None) for ref in refs], [need for _, _, need in call.specs]
@@ -186,6 +187,10 @@ class Caller:
         stays = not wanted and self.foresight.outputs(call.key) is not None
         key = (call.key, tuple(g is not None for g in gradients), tuple(need for _, need, _, _ in inputs))
         foreseen = self.foresight.gradients(key) if stays else None
+        target = f"the backward of {call.target}"
+        self._course.made(
+            call.owner, target, _calls(awaited), answered, new=stays and self.foresight.learns_gradients(key)
+        )
         message = Backward(
             self.step, identity, call.identity, call.microbatch, arguments, awaited, wanted, answered
         )
@@ -209,7 +214,7 @@ class Caller:
         return [self._made(g, None, None) if isinstance(g, Ref) else g for g in answer.gradients]
 
     def _ask(self, owner: int, message: Any, identity: CallId, what: str) -> Any:
-        task = self._scheduler.prepare_wait(lambda: f"rank {owner} to run {what}")
+        task = self._scheduler.prepare_wait(lambda: f"rank {owner} to run {what}", [identity])
         self._asked[identity] = _Asked(task)
         self._post(owner, message)
         answer = self._scheduler.wait(task)
@@ -242,6 +247,7 @@ class Caller:
         if asked is not None and asked.call is None:
             self._scheduler.wake(asked.task, message)
         elif isinstance(message, Failed):
+            self._course.leave()
             error = errors.arrived(message.error, message.summary, message.traceback)
             # Of an operation nobody here keeps the task that asked for it.
             self._scheduler.fail(error) if asked is None else self._scheduler.fail_task(asked.task, error)
@@ -252,6 +258,7 @@ class Caller:
         call, task = asked.call, asked.task
         assert call is not None
         if not asked.as_foreseen(message):
+            self._course.leave()
             self._scheduler.fail_task(task, surprise(call))
             return
         for output in message.outputs if isinstance(message, Executed) else ():
@@ -270,7 +277,8 @@ class Caller:
             self._wanted.setdefault(origin, set()).add(index)
         microbatch, name = value.scope.microbatch, value.ref.value
         task = self._scheduler.prepare_wait(
-            lambda: f"the bytes of a tensor of shape {value.ref.shape} from rank {value.ref.holder}"
+            lambda: f"the bytes of a tensor of shape {value.ref.shape} from rank {value.ref.holder}",
+            [name[0]],
         )
         with self._lock:
             if self._store.drop_changed(microbatch, name):
@@ -348,7 +356,14 @@ class Caller:
         self._post(ref.holder, Give(self.step, value.scope.microbatch, ref.value, dest))
 
     def _next(self) -> CallId:
-        return (self.rank, next(self._counter))
+        task: Task = self._scheduler.current.task
+        microbatch, path = task.identity
+        task.calls += 1
+        return (self.step, microbatch, (*path, task.calls - 1))
+
+
+def _calls(values: Sequence[ValueId]) -> list[CallId]:
+    return [call for call, _ in values]
 
 
 def _settled(gradient: torch.Tensor) -> torch.Tensor:

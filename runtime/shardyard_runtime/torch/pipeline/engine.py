@@ -6,7 +6,7 @@ Rank 0 of a pipeline group runs the user's function once a microbatch; the other
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -23,21 +23,27 @@ from shardyard_runtime.torch.pipeline.messages import (
     Abandoned,
     Backward,
     BackwardDone,
+    Begin,
     Ended,
     Execute,
     Executed,
     Failed,
     Give,
     Given,
+    LeftPlan,
     MicrobatchDone,
+    Recorded,
 )
 from shardyard_runtime.torch.pipeline.offload import Offload
 from shardyard_runtime.torch.pipeline.owner import Owner
 from shardyard_runtime.torch.pipeline.parts import Parts
+from shardyard_runtime.torch.pipeline.planned.agreement import Agreement
+from shardyard_runtime.torch.pipeline.planned.planner import Planner
 from shardyard_runtime.torch.pipeline.randomness import Streams, seed_of
 from shardyard_runtime.torch.pipeline.recompute import Recompute
 from shardyard_runtime.torch.pipeline.remote import call_modules
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, current, fetched
+from shardyard_runtime.torch.pipeline.schedule.workload import RankCost
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler, Task
 
 _KEY = "engine"
@@ -62,17 +68,24 @@ class Engine:
     ) -> None:
         self._transport = transport
         self._peers = peers
-        self._simple = pipeline == "simple"
+        self._active_microbatches = active_microbatches
+        self._pipeline = pipeline
         self.streams = Streams(device)
-        self._log = Log(transport, one_order, peers) if len(one_order) > 1 else None
-        self._scheduler = Scheduler(pipeline, self.streams, transport.enter_thread, self._waiting, self._log)
+        self._log = Log(transport, one_order) if len(one_order) > 1 else None
+        self._agreement = Agreement(transport.rank, peers, self._post, lambda: self._scheduler.notify())
+        course = self._agreement.course
+        self._scheduler = Scheduler(
+            pipeline, self.streams, transport.enter_thread, self._waiting, self._log, course
+        )
         self._replica = replica
         if self._log is not None:
             self._log.listen(self._scheduler)
         self._step = 0
         offload = None if loading_horizon is None else Offload(device, loading_horizon, self._microbatch)
         self.recompute = Recompute(self.streams, offload)
-        parts = Parts(transport.rank, device, self._scheduler, self.streams, self._post, self.recompute)
+        parts = Parts(
+            transport.rank, device, self._scheduler, course, self.streams, self._post, self.recompute
+        )
         self._store, self._lock = parts.store, parts.lock
         self._caller = Caller(parts)
         self._owner = Owner(parts, self._caller)
@@ -104,8 +117,11 @@ class Engine:
         """The one that this thread works for; -1 outside of a step."""
         return self._scheduler.current.task.microbatch if self.in_step else -1
 
-    def own(self, modules: dict[str, nn.Module], owner: dict[str, int]) -> None:
-        """All modules by path, and the partition that owns each: this rank runs its own for the others."""
+    def own(self, modules: dict[str, nn.Module], owner: dict[str, int], costs: Sequence[RankCost]) -> None:
+        """All modules by path, the partition that owns each, and what partitions cost: this rank runs its own for the others."""
+        follows_others = self._log is not None and self._log.leader != self._transport.rank
+        if self.leads and not follows_others:
+            self._agreement.planner = Planner(self._pipeline, self._active_microbatches, costs)
         mine = self._peers.index(self._transport.rank)
         self._owner.modules = {path: module for path, module in modules.items() if owner[path] == mine}
         self._modules = list(modules.values())
@@ -125,9 +141,12 @@ class Engine:
 
     # -- one step ---------------------------------------------------------------------------------------------
 
-    def lead(self, prepare: Callable[[], list[Callable[[], Any]]]) -> tuple[list[Any], bool]:
+    def lead(
+        self, prepare: Callable[[], list[Callable[[], Any]]], key: Hashable = None
+    ) -> tuple[list[Any], bool]:
         """Runs one body a microbatch; returns their results in order, and whether any backward ran.
 
+        Steps with equal keys, in equal modes, probably make the same calls; without one nothing is known of that.
         What ``prepare`` raises (a batch that does not divide) ends the step on every rank, as a body's error does.
         """
         bodies: list[Callable[[], Any]] = []
@@ -135,6 +154,7 @@ class Engine:
         pending: Iterator[int] = iter(())
         finished = 0
         exhausted = False
+        alone = False
         seed = torch.initial_seed()
 
         def body_of(index: int) -> Callable[[], None]:
@@ -151,7 +171,8 @@ class Engine:
 
         def admit() -> Task | None:
             nonlocal exhausted
-            if not exhausted and not self._live.full:
+            full = self._live.full or (alone and len(self._live) > 0)
+            if not exhausted and not full:
                 index = next(pending, None)
                 if index is not None:
                     self._live.enter(index)
@@ -161,22 +182,32 @@ class Engine:
             return None
 
         with self._step_guarded():
+            with self._lock:
+                self._agreement.lead(None if key is None else (self._caller.foresight.mode, key))
+            # Before there is a plan, so that gradients add up in the order of microbatches.
+            alone = self._agreement.recorded and torch.are_deterministic_algorithms_enabled()
             bodies = prepare()
             results = [None] * len(bodies)
             pending = iter(range(len(bodies)))
-            self._scheduler.run(
-                admit, lambda: finished == len(bodies) or self._outcome is not None, self._unpark
-            )
-        ended = Ended(self._step, results, self.ran_backward)
-        for peer in self._peers[1:]:
-            self._post(peer, ended)
+            self._scheduler.run(admit, lambda: finished == len(bodies) or self._outcome is not None)
+            if self._scheduler.error is None and self._outcome is None:
+                self._ended(Ended(self._step, results, self.ran_backward))
         self._end()
         return results, self.ran_backward
+
+    def _ended(self, ended: Ended) -> None:
+        for peer in self._peers[1:]:
+            self._post(peer, ended)
+        self._scheduler.run(lambda: None, lambda: self._agreement.complete() or self._outcome is not None)
+        if self._outcome is None:
+            self._agreement.learn()
 
     def follow(self) -> tuple[Any, bool]:
         """Serves until the leader ends the step; returns the results that it sent, and whether backward ran."""
         with self._step_guarded():
             self._scheduler.run(lambda: None, lambda: self._outcome is not None)
+            if isinstance(self._outcome, Ended):
+                self._agreement.report()
         outcome = self._outcome
         assert isinstance(outcome, Ended)
         self._end()
@@ -204,8 +235,12 @@ class Engine:
         self.ran_backward = True
         if self.recompute.offload is not None:
             self.recompute.offload.expect(task.microbatch)
-        if self._simple:
-            self._parked.append(self._scheduler.prepare_wait(lambda: "the forwards of other microbatches"))
+        if self._pipeline == "simple":
+            self._scheduler.prepare_wait(lambda: "the forwards of other microbatches")
+            if self._scheduler.order is None:
+                self._parked.append(task)
+            else:  # which says when it goes on
+                self._scheduler.wake(task, None)
             self._scheduler.wait(task)
 
     def _unpark(self) -> None:
@@ -247,6 +282,7 @@ class Engine:
             self._outcome = None
             self._owner.own_error = None
             self._caller.begin(self._step)
+            self._agreement.begin(self._step)
             self._caller.foresight.mode = hash(tuple(module.training for module in self._modules))
             self.ran_backward = False
             self._running = True
@@ -313,6 +349,8 @@ class Engine:
             self._early.append((source, message))
         elif message.step == self._step and self._running:
             self._take(source, message)
+        elif isinstance(message, LeftPlan):
+            self._agreement.forget(message)
 
     def _take(self, source: int, message: Any) -> None:
         if isinstance(message, Execute | Backward | Give | Given):
@@ -325,6 +363,8 @@ class Engine:
             self._caller.answered(message)
         elif isinstance(message, MicrobatchDone):
             self._close_microbatch(message.microbatch)
+        elif isinstance(message, Begin | LeftPlan | Recorded):
+            self._agreement.take(source, message)
         else:
             self._outcome = message
             self._scheduler.notify()

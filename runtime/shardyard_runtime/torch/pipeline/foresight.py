@@ -79,8 +79,12 @@ class Foresight:
         """Which inputs get a gradient, by a key that also says of which outputs one is given."""
         return self._gradients.get(key)
 
+    def learns_gradients(self, key: Hashable) -> bool:
+        """True when the answer will tell whether backwards like this one can be foreseen."""
+        return self._asked and key not in self._gradients
+
     def learn_gradients(self, key: Hashable, owner: int, answer: BackwardDone) -> None:
-        if self._asked and key not in self._gradients:
+        if self.learns_gradients(key):
             _bounded(self._gradients)[key] = _gradients_of(owner, answer)
 
 

@@ -9,29 +9,26 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from shardyard_runtime.comm.torch_mpi import MpiTransport
+from shardyard_runtime.torch.pipeline.planned.slices import Name
 
 if TYPE_CHECKING:
     from shardyard_runtime.torch.pipeline.scheduler import Scheduler, Task
 
 _KEY = "the order of calls"
-Name = tuple[
-    int, int
-]  # (partition of the caller, its counter), or (-1, microbatch) of the step function itself
 
 
 class Log:
     """The order in which tasks of a step start and go on. The group's first rank writes it, the others follow.
 
-    ``group`` are the global ranks of the data-parallel group, ``pipeline`` those of this rank's pipeline group.
+    ``group`` are the global ranks of the data-parallel group.
     """
 
-    def __init__(self, transport: MpiTransport, group: tuple[int, ...], pipeline: tuple[int, ...]) -> None:
+    def __init__(self, transport: MpiTransport, group: tuple[int, ...]) -> None:
         self._transport = transport
         self._others = group[1:] if transport.rank == group[0] else ()
-        self._partition = {rank: partition for partition, rank in enumerate(pipeline)}
         self._entries: deque[tuple[int, Name | None]] = deque()
         self._step = 0
-        self._started: set[int] = set()
+        self._started: set[Name] = set()
         self.leader = group[0]
 
     def listen(self, scheduler: Scheduler) -> None:
@@ -51,12 +48,9 @@ class Log:
         """Whatever still runs in this step may do so in any order."""
         self._tell(None)
 
-    def name(self, task: Task) -> Name:
-        return (-1, task.microbatch) if task.call is None else (self._partition[task.call[0]], task.call[1])
-
     def record(self, task: Task) -> None:
         """The task runs now; the others take it next."""
-        self._tell(self.name(task))
+        self._tell(task.identity)
 
     def _tell(self, name: Name | None) -> None:
         for peer in self._others:
@@ -72,17 +66,21 @@ class Log:
     def _head(self) -> tuple[int, Name | None] | None:
         return self._entries[0] if self._entries else None
 
-    def wanted(self) -> Name | None:
+    def _wanted(self) -> Name | None:
         """The task that has to run next; None while that is not known."""
         head = self._head()
         return head[1] if head is not None and head[0] == self._step else None
 
-    def wants_fresh(self) -> bool:
-        """Whether the next one is a microbatch that has not started."""
-        wanted = self.wanted()
-        return wanted is not None and wanted[0] == -1 and wanted[1] not in self._started
+    def wants(self, task: Task) -> bool:
+        """A task in which nothing is left but to wait for answers may run at any time."""
+        return task.settling or task.identity == self._wanted()
 
-    def took(self) -> None:
-        _, name = self._entries.popleft()
-        if name is not None and name[0] == -1:
-            self._started.add(name[1])
+    def wants_fresh(self) -> bool:
+        wanted = self._wanted()
+        return wanted is not None and wanted[1] == () and wanted not in self._started
+
+    def took(self, task: Task) -> None:
+        if not task.settling:
+            self._entries.popleft()
+            if task.identity[1] == ():
+                self._started.add(task.identity)

@@ -8,9 +8,40 @@ from typing import Any
 import torch
 
 from shardyard_runtime.torch.pipeline.context import CallContext
+from shardyard_runtime.torch.pipeline.planned.planner import RankPlan
+from shardyard_runtime.torch.pipeline.planned.slices import Record
 from shardyard_runtime.torch.pipeline.values import CallId, Ref, ValueId
 
 Carried = torch.Tensor | Ref  # a tensor whose bytes travel with the message, or the name of one elsewhere
+
+
+@dataclass
+class Begin:
+    """From the leader, before anything of the step runs: the number of its plan, or none, and whether to record it.
+
+    ``plan`` is the receiver's part where it does not have it.
+    """
+
+    step: int
+    number: int | None
+    plan: RankPlan | None
+    records: bool
+
+
+@dataclass
+class LeftPlan:
+    """The step goes another way than its plan: from here on its calls run in the order of arrival."""
+
+    step: int
+    number: int
+
+
+@dataclass
+class Recorded:
+    """To the leader, at the end of a recorded step: what the sender did; None when it is going to change."""
+
+    step: int
+    record: Record | None
 
 
 @dataclass

@@ -98,6 +98,7 @@ class Owner:
         self._lock = parts.lock
         self._post = parts.post
         self._recompute = parts.recompute
+        self._course = parts.course
         self._served: dict[int, dict[CallId, _Served]] = {}
         self.modules: dict[str, nn.Module] = {}
         self.own_error: BaseException | None = None
@@ -275,6 +276,7 @@ class Owner:
             self._post(source, BackwardDone(message.step, message.call, answers))
 
     def _refuse(self, source: int, step: int, call: CallId, error: Exception, site: str = "") -> None:
+        self._course.leave()  # who called may do anything now
         if self.own_error is None and not getattr(error, "shardyard_follow_up", False):
             self.own_error = error
         failed = Failed(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
+from shardyard_runtime.torch.pipeline.planned.course import Course
 from shardyard_runtime.torch.pipeline.randomness import Streams
 from shardyard_runtime.torch.pipeline.recompute import Recompute
 from shardyard_runtime.torch.pipeline.scheduler import Scheduler
@@ -22,11 +23,12 @@ class Post(Protocol):
 
 @dataclass
 class Parts:
-    """One rank's scheduler, random streams and values; ``lock`` guards ``store``, which two threads use."""
+    """One rank's scheduler, course, random streams and values; ``lock`` guards ``store``, which two threads use."""
 
     rank: int
     device: torch.device
     scheduler: Scheduler
+    course: Course
     streams: Streams
     post: Post
     recompute: Recompute

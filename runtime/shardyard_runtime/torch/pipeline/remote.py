@@ -39,7 +39,7 @@ class Call:
     returned: bytes = b""
     specs: tuple[shipping.OutputSpec, ...] = ()
     elsewhere: frozenset[int] = frozenset()
-    identity: CallId = (-1, -1)
+    identity: CallId = (-1, -1, ())
     microbatch: int = -1
     seed: int = 0
     site: str = ""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, Protocol
 
 from shardyard_runtime.comm.torch_mpi import CommunicationTimeout, bound
 from shardyard_runtime.comm.torch_sites import site_of
 from shardyard_runtime.torch.pipeline.log import Log
+from shardyard_runtime.torch.pipeline.planned.course import Course
+from shardyard_runtime.torch.pipeline.planned.slices import Name
 from shardyard_runtime.torch.pipeline.randomness import Streams
 from shardyard_runtime.torch.pipeline.values import CallId
 
@@ -31,7 +33,8 @@ class StepAbandoned(BaseException):
 class Task:
     """A call in progress. ``wait`` is called by the task itself, ``value`` is what wakes it.
 
-    ``unanswered`` counts the calls that it made and did not wait for, ``called`` tells whether it made any of a module.
+    ``calls`` counts those that it made, ``unanswered`` those of them that it did not wait for; ``called`` tells whether it
+    made any of a module. ``waits_for`` are the calls that have to be over before it goes on, while it is blocked.
     """
 
     def __init__(
@@ -41,17 +44,26 @@ class Task:
         self.call = call  # the served call; None of a microbatch's own body
         self.microbatch = microbatch
         self.phase = phase
+        self.identity: Name = (microbatch, call[2] if call is not None else ())
         self.value: Any = None
         self.error: BaseException | None = None
+        self.calls = 0
         self.unanswered = 0
         self.settling = False
         self.called = False
         self.abandoned = False
+        self.over = False
         self.worker: _Worker | None = None
+        self.waits_for: Sequence[CallId] = ()
         self.awaits: Callable[[], str] = str  # what it waits for, while it is blocked
+
+    @property
+    def backward(self) -> bool:
+        return self.phase is Phase.BACKWARD
 
     def let_go(self) -> None:
         """Its idle thread refers to it until the next one comes: a task that is over holds no tensors."""
+        self.over = True
         self.body, self.value, self.error, self.awaits = _nothing, None, None, str
 
 
@@ -88,12 +100,27 @@ class _Worker:
             self._scheduler.release(self, task)
 
 
+class Order(Protocol):
+    """Says which task is next, while it ``follows``: a plan, or what another replica did."""
+
+    @property
+    def follows(self) -> bool: ...
+
+    def wants(self, task: Task) -> bool:
+        """Whether a ready task may run now."""
+
+    def wants_fresh(self) -> bool:
+        """Whether the next one is a microbatch that has not started."""
+
+    def took(self, task: Task) -> None: ...
+
+
 class Scheduler:
     """Runs tasks by a pick rule: ``interleaved`` takes a ready backward first, ``simple`` a ready forward.
 
     ``enter_thread`` is called once on each thread that runs tasks: the current GPU is a thread's own. The main thread
-    waits inside ``waiting(unmet)``, where ``unmet()`` says whether there still is a reason to. With a ``log`` the rule
-    is for the rank that writes it.
+    waits inside ``waiting(unmet)``, where ``unmet()`` says whether there still is a reason to. Before the rule comes what
+    the ``log`` says, and then the plan of the ``course``, which sees each slice of a task.
     """
 
     def __init__(
@@ -103,8 +130,9 @@ class Scheduler:
         enter_thread: Callable[[], None],
         waiting: Callable[[Callable[[], bool]], contextlib.AbstractContextManager[None]],
         log: Log | None = None,
+        course: Course | None = None,
     ) -> None:
-        self._log = log
+        self._log, self._course = log, course
         self._streams = streams
         self._waiting = waiting
         self._bound = bound()
@@ -155,15 +183,15 @@ class Scheduler:
                 self._ready.append(task)
                 self._changed.notify()
 
-    def prepare_wait(self, awaits: Callable[[], str]) -> Task:
+    def prepare_wait(self, awaits: Callable[[], str], calls: Sequence[CallId] = ()) -> Task:
         """Called by a running task before it sends what will be answered: an answer may come at once.
 
-        ``awaits`` says what it waits for, should that never come.
+        ``awaits`` says what it waits for, should that never come; ``calls`` are those that have to be over.
         """
         task: Task = self.current.task
         if task.abandoned:
             raise StepAbandoned
-        task.awaits = awaits
+        task.awaits, task.waits_for = awaits, calls
         with self._changed:
             if task.error is not None:
                 raise task.error
@@ -202,11 +230,9 @@ class Scheduler:
         self,
         admit: Callable[[], Task | None],
         ended: Callable[[], bool],
-        unpark: Callable[[], None] = lambda: None,
     ) -> None:
         """Runs ready tasks, and those that ``admit`` offers when the rule prefers one, until ``ended``.
 
-        ``unpark`` makes parked microbatches ready when all have come that far; ``admit`` does so by itself.
         Returns early when a task failed; the caller looks at ``error``.
         """
         while True:
@@ -215,12 +241,21 @@ class Scheduler:
                 while task is None:
                     if self.error is not None or ended():
                         return
-                    task = self._pick(admit, unpark)
+                    task = self._pick(admit)
                     if (
                         task is None and not self._runnable()
                     ):  # offering may itself have made parked calls ready
                         self._wait(ended)
+            self._run_slice(task)
+
+    def _run_slice(self, task: Task) -> None:
+        if self._course is None:
             self._hand_over(task)
+            return
+        self._course.starts(task)
+        self._hand_over(task)
+        if self.error is None:
+            self._course.stops(task)
 
     def _wait(self, ended: Callable[[], bool]) -> None:
         def unmet() -> bool:
@@ -247,36 +282,31 @@ class Scheduler:
                 self._hand_over(task)
         self.error = None
 
+    @property
+    def order(self) -> Order | None:
+        """What says which task is next, in place of the rule."""
+        orders: tuple[Order | None, ...] = (self._log, self._course)
+        return next((order for order in orders if order is not None and order.follows), None)
+
     def _runnable(self) -> bool:
-        if self._log is None or not self._log.follows:
-            return bool(self._ready)
-        return self._followed(self._log) is not None
+        order = self.order
+        return bool(self._ready) if order is None else any(order.wants(task) for task in self._ready)
 
-    def _followed(self, log: Log) -> Task | None:
-        """The ready task that the log names, or one in which nothing is left but to wait for answers."""
-        wanted = log.wanted()
-        return next((task for task in self._ready if task.settling or log.name(task) == wanted), None)
-
-    def _pick(self, admit: Callable[[], Task | None], unpark: Callable[[], None]) -> Task | None:
-        if self._log is None:
-            return self._by_rule(admit)
-        if self._log.follows:
-            return self._by_log(self._log, admit, unpark)
-        task = self._by_rule(admit)
-        if task is not None and not task.settling:
+    def _pick(self, admit: Callable[[], Task | None]) -> Task | None:
+        order = self.order
+        task = self._by_rule(admit) if order is None else self._by_order(order, admit)
+        if task is not None and not task.settling and self._log is not None and order is not self._log:
             self._log.record(task)
         return task
 
-    def _by_log(self, log: Log, admit: Callable[[], Task | None], unpark: Callable[[], None]) -> Task | None:
-        task = self._followed(log)
-        if task is None and log.wants_fresh():
-            task = admit()
-        elif task is None:
-            unpark()
-        else:
+    def _by_order(self, order: Order, admit: Callable[[], Task | None]) -> Task | None:
+        task = next((task for task in self._ready if order.wants(task)), None)
+        if task is not None:
             self._ready.remove(task)
-        if task is not None and not task.settling:
-            log.took()
+        elif order.wants_fresh():
+            task = admit()
+        if task is not None:
+            order.took(task)
         return task
 
     def _by_rule(self, admit: Callable[[], Task | None]) -> Task | None:

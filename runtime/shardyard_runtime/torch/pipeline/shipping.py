@@ -13,7 +13,7 @@ import torch
 
 from shardyard_runtime.comm.torch_codec import flatten, unflatten
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor
-from shardyard_runtime.torch.pipeline.values import Ref
+from shardyard_runtime.torch.pipeline.values import CallId, Ref
 from shardyard_runtime.torch.releases import size_in_bytes
 
 _METHODS = (
@@ -115,6 +115,6 @@ def _infer(
     return returned, tuple((tuple(o.shape), o.dtype, o.requires_grad) for o in outputs)
 
 
-def outputs_at(holder: int, call: tuple[int, int], specs: Sequence[OutputSpec]) -> list[Ref]:
+def outputs_at(holder: int, call: CallId, specs: Sequence[OutputSpec]) -> list[Ref]:
     """The names that the outputs of a shipped operation will have."""
     return [Ref(holder, (call, index), shape, dtype) for index, (shape, dtype, _) in enumerate(specs)]

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import torch
 
 from shardyard_runtime.torch.pipeline.offload import Away, Copies
+from shardyard_runtime.torch.pipeline.planned.slices import Path
 from shardyard_runtime.torch.releases import itemsize
 
-CallId = tuple[int, int]  # (caller's global rank, its counter)
+CallId = tuple[int, int, Path]  # the step, the microbatch, and which of its calls
 ValueId = tuple[CallId, int]  # (the call that made it, the index among its outputs)
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from shardyard_runtime.torch.pipeline.schedule.generate import Rule, generated, interleaved, simple
 from shardyard_runtime.torch.pipeline.schedule.simulate import Outcome, Stuck, simulate
-from shardyard_runtime.torch.pipeline.schedule.tasks import Schedule
+from shardyard_runtime.torch.pipeline.schedule.tasks import Kind, Schedule, ScheduleError
 from shardyard_runtime.torch.pipeline.schedule.virtual_stages import virtual_stages
 from shardyard_runtime.torch.pipeline.schedule.workload import Segment, Workload, chain
 
 RULES: dict[str, Rule] = {"simple": simple, "interleaved": interleaved}
-NAMES = (*RULES, "virtual_stages", "zero_bubble")
+FOLLOWED = (*RULES, "virtual_stages")  # by the engine
+NAMES = (*FOLLOWED, "zero_bubble")
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,6 @@ class Plan:
     name: str
     schedule: Schedule
     outcome: Outcome
-
-
-class NothingFits(ValueError):
-    """No schedule keeps within the memory limit."""
 
 
 def chain_plan(
@@ -44,39 +41,36 @@ def chain_plan(
     if name not in NAMES:
         raise ValueError(f"{name!r} is no schedule; there are {', '.join(NAMES)}")
     workload = chain(segments, ranks, microbatches, transfer, split=name == "zero_bubble")
-    plans = [Plan(name, *generated(RULES.get(name, interleaved), workload, active))]
-    if name == "virtual_stages" and len(segments) % ranks == 0:
-        schedule = virtual_stages(len(segments), ranks, microbatches)
-        with contextlib.suppress(Stuck):  # it needs more microbatches in flight
-            plans.append(Plan(name, schedule, simulate(schedule, workload, active)))
-    return fastest(plans)
+    return step_plan(name, workload, active)
 
 
 def step_plan(name: str, workload: Workload, active: int) -> Plan:
-    """``simple``, ``interleaved``, or with ``auto`` the better of them, for any tasks. Raises Stuck as generated does."""
+    """One of FOLLOWED, or with ``auto`` the best of them, for any tasks. Raises Stuck as generated does.
+
+    Where the tasks are those of a chain over virtual stages, Megatron's order is an order for them.
+    """
     names = tuple(RULES) if name == "auto" else (name,)
-    return fastest([Plan(one, *generated(RULES[one], workload, active)) for one in names])
+    plans = [Plan(one, *generated(RULES.get(one, interleaved), workload, active)) for one in names]
+    if name in ("auto", "virtual_stages"):
+        segments = sum(key.kind is Kind.FORWARD for key in workload.microbatches[0])
+        schedule = virtual_stages(segments, workload.ranks, len(workload.microbatches))
+        with contextlib.suppress(ScheduleError, Stuck):  # other tasks, or too few may be in flight
+            plans.append(Plan("virtual_stages", schedule, simulate(schedule, workload, active)))
+    return best(plans, workload.room)
 
 
 def fastest(plans: Iterable[Plan]) -> Plan:
-    """Of equally fast ones, one that holds less; then the first."""
-    return min(plans, key=lambda plan: (plan.outcome.seconds, max(plan.outcome.live, default=0)))
+    """Of equally fast ones, to nine digits, one that holds less on all ranks together; then the first."""
+    return min(plans, key=lambda plan: (float(f"{plan.outcome.seconds:.9g}"), sum(plan.outcome.live)))
 
 
-def best(plans: Sequence[Plan], limit_bytes: float = float("inf"), states: Sequence[int] = ()) -> Plan:
-    """The fastest whose ranks keep within ``limit_bytes``, with ``states``, bytes by rank, beside activations.
+def best(plans: Sequence[Plan], room: Sequence[float] = ()) -> Plan:
+    """The fastest whose ranks have ``room``, bytes by rank, for all that they hold at once; else the one that exceeds it least."""
+    if not room:
+        return fastest(plans)
 
-    Raises NothingFits, which says what the most modest one needs.
-    """
-    needs = [
-        max(map(sum, zip(plan.outcome.peak_bytes, states or [0] * len(plan.outcome.live), strict=True)))
-        for plan in plans
-    ]
-    fitting = [plan for plan, need in zip(plans, needs, strict=True) if need <= limit_bytes]
-    if not fitting:
-        least = min(range(len(plans)), key=needs.__getitem__)
-        raise NothingFits(
-            f"no schedule keeps within {limit_bytes:,.0f} bytes a rank: {plans[least].name} needs least, "
-            f"{needs[least]:,} bytes. Fewer active_microbatches, more partitions or activation checkpointing need less"
-        )
-    return fastest(fitting)
+    def excess(plan: Plan) -> float:
+        return max(held - bytes_ for held, bytes_ in zip(plan.outcome.peak_bytes, room, strict=True))
+
+    fitting = [plan for plan in plans if excess(plan) <= 0]
+    return fastest(fitting) if fitting else min(plans, key=excess)

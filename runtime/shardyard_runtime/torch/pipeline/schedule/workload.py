@@ -24,11 +24,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Workload:
-    """The parts of each microbatch. ``transfer``: seconds from the end of a part to what needs it on another rank."""
+    """The parts of each microbatch. ``transfer``: seconds from the end of a part to what needs it on another rank.
+
+    ``room``: bytes that each rank has for what parts hold; empty where that does not matter.
+    """
 
     ranks: int
     microbatches: tuple[Mapping[Key, Part], ...]
     transfer: float = 0.0
+    room: tuple[float, ...] = ()
 
     def part(self, task: Task) -> Part:
         return self.microbatches[task.microbatch][task.key]
@@ -37,6 +41,18 @@ class Workload:
         for index, parts in enumerate(self.microbatches):
             for key, part in parts.items():
                 yield Task(*key, index), part
+
+
+@dataclass(frozen=True)
+class RankCost:
+    """What a rank does and holds for one microbatch, and the bytes that it has for all of them at once.
+
+    ``forward`` is in any unit.
+    """
+
+    forward: float = 1.0
+    activation_bytes: int = 0
+    room: float = float("inf")
 
 
 @dataclass(frozen=True)
