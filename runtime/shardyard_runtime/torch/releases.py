@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +14,21 @@ from torch.utils._pytree import tree_flatten
 def leaves(tree: Any) -> list[Any]:
     """The leaves of nested containers (``tree_leaves`` is of 2.2)."""
     return tree_flatten(tree)[0]
+
+
+@contextlib.contextmanager
+def torch_functions() -> Iterator[None]:
+    """Functions of torch ask their arguments' classes again, as they do outside of autograd (a context from 2.1 on)."""
+    enable: Any = torch._C._EnableTorchFunction  # type: ignore[attr-defined]
+    if hasattr(enable, "__enter__"):
+        with enable():
+            yield
+        return
+    guard = enable()  # as long as it lives
+    try:
+        yield
+    finally:
+        del guard
 
 
 @lru_cache

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from shardyard_runtime.torch.delayed.tape import Tape, written_by
+from shardyard_runtime.torch.releases import leaves
 
 
 class Recording(TorchDispatchMode):
@@ -29,7 +30,7 @@ class Recording(TorchDispatchMode):
             return self._run(func, args, kwargs or {})
 
     def _run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        tensors = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         delayed = any(self._tape.knows(t) for t in tensors)
         names = {argument.name for argument in func._schema.arguments}
         if not delayed and (tensors or "device" not in names):

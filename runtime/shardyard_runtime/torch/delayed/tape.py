@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
+
+from shardyard_runtime.torch.releases import leaves
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ class Tape:
     def add(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Writes down an operation of ``torch.ops`` that has been run on the meta device. A plain view is none."""
         changed = written_by(function, args, kwargs)
-        reads = {self.seen(t).storage for t in tree_leaves((args, kwargs)) if _is_meta(t)}
-        writes = {self.seen(t).storage for t in tree_leaves((changed, result)) if _is_meta(t)}
+        reads = {self.seen(t).storage for t in leaves((args, kwargs)) if _is_meta(t)}
+        writes = {self.seen(t).storage for t in leaves((changed, result)) if _is_meta(t)}
         if changed or not writes <= reads:
             random = torch.Tag.nondeterministic_seeded in function.tags
             self._write_down(function, args, kwargs, result, random, reads, writes)
@@ -91,7 +93,7 @@ class Tape:
         state = self._new_state() if random else None
         if "device" in kwargs:
             kwargs = {**kwargs, "device": torch.device("cpu")}
-        args, kwargs, outputs = tree_map_only(torch.Tensor, self._noted, (args, kwargs, tree_leaves(result)))
+        args, kwargs, outputs = tree_map_only(torch.Tensor, self._noted, (args, kwargs, leaves(result)))
         self._steps.append(
             _Step(function, args, kwargs, outputs, random, frozenset(reads), frozenset(writes), state)
         )
@@ -149,7 +151,7 @@ def _do(step: _Step, real: dict[int, torch.UntypedStorage]) -> None:
     if step.state is not None:
         torch.set_rng_state(step.state)
     args, kwargs = tree_map_only(Seen, lambda seen: seen.of(real[seen.storage]), (step.args, step.kwargs))
-    made_all = tree_leaves(step.function(*args, **kwargs))
+    made_all = leaves(step.function(*args, **kwargs))
     for seen, made in zip(
         step.outputs, made_all, strict=False
     ):  # a function that fills its argument has none noted
@@ -165,7 +167,7 @@ def written_by(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     arguments = function._schema.arguments
     given = dict(zip((a.name for a in arguments), args, strict=False)) | kwargs
     written = [given.get(a.name) for a in arguments if a.alias_info is not None and a.alias_info.is_write]
-    return [leaf for leaf in tree_leaves(written) if isinstance(leaf, torch.Tensor)]
+    return [leaf for leaf in leaves(written) if isinstance(leaf, torch.Tensor)]
 
 
 def _is_meta(leaf: Any) -> bool:

@@ -15,6 +15,7 @@ from shardyard_runtime.torch.pipeline.offload import Offload
 from shardyard_runtime.torch.pipeline.randomness import Streams
 from shardyard_runtime.torch.pipeline.regions import Region, Snapshot, snapshot
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, current
+from shardyard_runtime.torch.releases import torch_functions
 
 RECOMPUTED = "_shardyard_recomputed"  # on a module whose forward is a checkpointed region: its own forward
 
@@ -79,7 +80,7 @@ class _Call:
             return self._run(first)
         again = {i: one.again() if isinstance(one, Snapshot) else one for i, one in self._rest.items()}
         # Backward runs below torch functions, and what is done with remote tensors here depends on them.
-        with self._same_stream(), torch._C._EnableTorchFunction():  # type: ignore[attr-defined]
+        with self._same_stream(), torch_functions():
             return self._run({**again, **dict(zip(self._kept, tensors, strict=True))})
 
     def _run(self, leaves: dict[int, Any]) -> Any:
