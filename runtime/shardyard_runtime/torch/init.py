@@ -28,6 +28,9 @@ from shardyard_runtime.config.parameters import (
 from shardyard_runtime.config.placement import Group, Placement
 from shardyard_runtime.torch.pipeline.engine import Engine
 from shardyard_runtime.torch.state import Runtime, state
+from shardyard_runtime.torch.timeline.run import Settings
+from shardyard_runtime.torch.timeline.switch import steps_to_keep
+from shardyard_runtime.torch.timeline.timeline import Timeline
 
 
 def init(config: Mapping[str, Any] | None = None) -> None:
@@ -48,13 +51,17 @@ def init(config: Mapping[str, Any] | None = None) -> None:
     device = _pin(local_rank, node.Get_size())
     store = _store(world, node.Get_size(), cfg.ddp_port)
     process_groups = _process_groups(store, world, placement, device, cfg.ddp_dist_backend)
+    keep = world.bcast(steps_to_keep())  # what rank 0 was told holds for all
     transport = MpiTransport(world, device, _links(store, world, device))
     rank = transport.rank
     peers, replica = placement.group(Group.PP, rank), placement.rank_in(Group.DP, rank)
     one_order = placement.group(Group.DP, rank) if cfg.deterministic_server and cfg.ddp else ()
     horizon = cfg.activation_loading_horizon if cfg.offload_activations else None
+    settings = Settings(cfg.pipeline, cfg.microbatches, cfg.active_microbatches)
+    timeline = Timeline(transport, peers, replica, device, keep, settings) if keep else None
+    recorder = timeline.recorder if timeline else None
     engine = Engine(
-        transport, peers, cfg.pipeline, cfg.active_microbatches, device, replica, one_order, horizon
+        transport, peers, cfg.pipeline, cfg.active_microbatches, device, replica, one_order, horizon, recorder
     )
     state.runtime = Runtime(
         cfg=cfg,
@@ -67,8 +74,12 @@ def init(config: Mapping[str, Any] | None = None) -> None:
         objects=ObjectMessages(transport, placement),
         engine=engine,
         process_groups=process_groups,
+        timeline=timeline,
     )
     atexit.register(transport.close)
+    if timeline is not None:
+        timeline.begin(state.live.objects)
+        atexit.register(timeline.finish)
 
 
 def _check_release(cfg: SmpConfig) -> None:

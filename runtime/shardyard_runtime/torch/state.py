@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shardyard_runtime.torch.model import DistributedModel
     from shardyard_runtime.torch.optimizer import DistributedOptimizer
     from shardyard_runtime.torch.pipeline.engine import Engine
+    from shardyard_runtime.torch.timeline.timeline import Timeline
 
 
 class NotInitialized(RuntimeError):
@@ -36,6 +37,7 @@ class Runtime:
     objects: ObjectMessages
     engine: Engine
     process_groups: dict[Group, Any]
+    timeline: Timeline | None = None  # where it is asked for
 
 
 @dataclass

@@ -45,6 +45,14 @@ class StepFunction:
 
         Raises whatever the function raised, on the rank where it was raised; PeerFailed on the others.
         """
+        timeline = state.live.timeline
+        if timeline is None:
+            return self._run(args, kwargs)
+        with timeline.recorder.step(getattr(self._function, "__name__", "step")) as output:
+            output.append(self._run(args, kwargs))
+        return output[0]
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         engine = state.live.engine
         model = state.model
         if model is not None:

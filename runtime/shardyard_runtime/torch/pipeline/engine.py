@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from shardyard_runtime.comm.torch_codec import flatten, unflatten
-from shardyard_runtime.comm.torch_mpi import MpiTransport
+from shardyard_runtime.comm.transport import Transport
 from shardyard_runtime.torch.pipeline import errors
 from shardyard_runtime.torch.pipeline.caller import Caller
 from shardyard_runtime.torch.pipeline.foresight import Foresight
@@ -41,10 +42,12 @@ from shardyard_runtime.torch.pipeline.planned.agreement import Agreement
 from shardyard_runtime.torch.pipeline.planned.planner import Planner
 from shardyard_runtime.torch.pipeline.randomness import Streams, seed_of
 from shardyard_runtime.torch.pipeline.recompute import Recompute
+from shardyard_runtime.torch.pipeline.recorded import RecordedScheduler, RecordedTransport
 from shardyard_runtime.torch.pipeline.remote import call_modules
 from shardyard_runtime.torch.pipeline.remote_tensor import RemoteTensor, current, fetched
 from shardyard_runtime.torch.pipeline.schedule.workload import RankCost
 from shardyard_runtime.torch.pipeline.scheduler import Phase, Scheduler, Task
+from shardyard_runtime.torch.timeline.recorder import Recorder
 
 _KEY = "engine"
 
@@ -57,7 +60,7 @@ class Engine:
 
     def __init__(
         self,
-        transport: MpiTransport,
+        transport: Transport,
         peers: tuple[int, ...],
         pipeline: str,
         active_microbatches: int,
@@ -65,7 +68,10 @@ class Engine:
         replica: int,
         one_order: tuple[int, ...] = (),
         loading_horizon: int | None = None,  # with one, activations of checkpointed regions wait on the host
+        recorder: Recorder | None = None,
     ) -> None:
+        if recorder is not None:
+            transport = RecordedTransport(transport, recorder)
         self._transport = transport
         self._peers = peers
         self._active_microbatches = active_microbatches
@@ -74,7 +80,8 @@ class Engine:
         self._log = Log(transport, one_order) if len(one_order) > 1 else None
         self._agreement = Agreement(transport.rank, peers, self._post, lambda: self._scheduler.notify())
         course = self._agreement.course
-        self._scheduler = Scheduler(
+        scheduler = Scheduler if recorder is None else partial(RecordedScheduler, recorder)
+        self._scheduler = scheduler(
             pipeline, self.streams, transport.enter_thread, self._waiting, self._log, course
         )
         self._replica = replica
@@ -231,7 +238,7 @@ class Engine:
     def park(self) -> None:
         """Called by a microbatch at ``model.backward``; with ``simple``, forwards that can run go first."""
         task: Task = self._scheduler.current.task
-        task.phase = Phase.BACKWARD
+        self._scheduler.turn(task)
         self.ran_backward = True
         if self.recompute.offload is not None:
             self.recompute.offload.expect(task.microbatch)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from shardyard_runtime.comm.torch_mpi import MpiTransport
+from shardyard_runtime.comm.transport import Transport
 from shardyard_runtime.torch.pipeline.planned.slices import Name
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Log:
     ``group`` are the global ranks of the data-parallel group.
     """
 
-    def __init__(self, transport: MpiTransport, group: tuple[int, ...]) -> None:
+    def __init__(self, transport: Transport, group: tuple[int, ...]) -> None:
         self._transport = transport
         self._others = group[1:] if transport.rank == group[0] else ()
         self._entries: deque[tuple[int, Name | None]] = deque()

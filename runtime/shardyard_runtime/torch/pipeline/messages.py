@@ -72,6 +72,12 @@ class Execute:
     recompute: bool = False
     then: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What it calls, in words."""
+        last = f" to {self.then[-1][0]}" if self.then else ""
+        return (self.operation or self.module or "the model") + last
+
 
 @dataclass
 class Output:

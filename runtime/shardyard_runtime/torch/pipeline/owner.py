@@ -70,6 +70,7 @@ class _Leave(torch.autograd.Function):
 class _Served:
     """What the backward of a served call needs; of an operation the ``inputs`` too, for their shapes."""
 
+    name: str
     sink: list[torch.Tensor | None]
     needs_grad: list[bool]
     inputs: list[torch.Tensor]
@@ -136,12 +137,12 @@ class Owner:
 
     def _when_ready(self, message: Execute | Backward, body: Callable[[], None], phase: Phase) -> None:
         mb = message.microbatch
-        name = (message.module or message.operation) if isinstance(message, Execute) else "a backward"
+        name = message.name if isinstance(message, Execute) else ""
         self._store.when_here(
             mb,
             message.awaited,
-            lambda: self._scheduler.spawn(body, mb, phase, message.call),
-            f"the call of {name!r}",
+            lambda: self._scheduler.spawn(body, mb, phase, message.call, name),
+            f"the call of {name!r}" if name else "a backward",
         )
 
     def _send(self, give: Give) -> None:
@@ -200,7 +201,8 @@ class Owner:
         self._caller.check(message.microbatch)
         structure, outputs = flatten(result)
         shaped = inputs if message.operation is not None else []
-        return structure, _Served(sink, message.needs_grad, shaped, [settled(o) for o in outputs])
+        made = [settled(o) for o in outputs]
+        return structure, _Served(message.name, sink, message.needs_grad, shaped, made)
 
     def _send_away(self, message: Execute, served: _Served, offload: Offload) -> None:
         """What the call was given, and what it returned, waits on the host."""
@@ -254,6 +256,7 @@ class Owner:
             self._recompute.offload.expect(microbatch)
         try:
             served = self._served.get(microbatch, {}).pop(message.owner_call)
+            self._scheduler.current.task.name = served.name
             incoming = [None if g is None else self._value(microbatch, g) for g in message.gradients]
             with torch.autograd.set_multithreading_enabled(False):
                 gradients = served.backward(incoming)

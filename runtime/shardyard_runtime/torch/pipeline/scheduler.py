@@ -38,10 +38,16 @@ class Task:
     """
 
     def __init__(
-        self, body: Callable[[], None], microbatch: int, phase: Phase, call: CallId | None = None
+        self,
+        body: Callable[[], None],
+        microbatch: int,
+        phase: Phase,
+        call: CallId | None = None,
+        name: str = "",
     ) -> None:
         self.body = body
         self.call = call  # the served call; None of a microbatch's own body
+        self.name = name  # what it calls, for the timeline
         self.microbatch = microbatch
         self.phase = phase
         self.identity: Name = (microbatch, call[2] if call is not None else ())
@@ -147,11 +153,16 @@ class Scheduler:
         self.error: BaseException | None = None
 
     def spawn(
-        self, body: Callable[[], None], microbatch: int, phase: Phase, call: CallId | None = None
+        self,
+        body: Callable[[], None],
+        microbatch: int,
+        phase: Phase,
+        call: CallId | None = None,
+        name: str = "",
     ) -> None:
         """Adds a call; any thread may do so."""
         with self._changed:
-            self._ready.append(Task(body, microbatch, phase, call))
+            self._ready.append(Task(body, microbatch, phase, call, name))
             self._changed.notify()
 
     def wake(self, task: Task, value: Any) -> None:
@@ -197,6 +208,10 @@ class Scheduler:
                 raise task.error
             self._blocked.add(task)
         return task
+
+    def turn(self, task: Task) -> None:
+        """Called by a running microbatch that has come to its backward."""
+        task.phase = Phase.BACKWARD
 
     def blocked(self) -> list[str]:
         """What each blocked task waits for, and the line of the script that it is at."""
