@@ -28,6 +28,7 @@ _COMMANDS = (
     "sbom",
     "rebase",
     "run",
+    "report",
     "estimator",
     "launch",
     "doctor",

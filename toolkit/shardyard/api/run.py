@@ -17,7 +17,7 @@ from shardyard.local.channels import channels
 from shardyard.local.inputs import at_hand
 from shardyard.local.job import run_containers, run_processes, terminate_as_interrupt
 from shardyard.local.logs import Sink, TaggedSink
-from shardyard.local.outputs import claimed
+from shardyard.local.outputs import DEFAULT, claimed
 from shardyard.local.plan import local_job
 from shardyard.local.pull import ensure_image
 from shardyard.local.spec import JobResult, JobSpec
@@ -28,8 +28,8 @@ from shardyard.project.load import load
 if TYPE_CHECKING:
     from shardyard.project.model import Project
 
+TIMELINE = {"SHARDYARD_TIMELINE": "10"}  # steps of each function; [job] environment may say another number
 Results = Callable[[], AbstractContextManager[Path]]  # claims the folder of outputs, when all else is there
-DEFAULT_OUTPUT = ".shardyard/run"  # a folder that never enters an image
 
 
 def run(
@@ -44,6 +44,7 @@ def run(
     timeout: float | None = None,
     image: str | None = None,
     pull: str | None = None,
+    timeline: bool = False,
     log: TextIO | None = None,
 ) -> JobResult:
     """Runs the job under the SageMaker contract on this machine; a failed job is a result, not an exception.
@@ -51,6 +52,7 @@ def run(
     The log of all hosts goes to ``log`` (standard output), each line tagged with its host. Models, outputs
     and logs are under ``<output>/algo-i``, by default ``.shardyard/run`` in the project (``run-2`` while another
     job writes there). ``inputs`` are paths or S3 URIs; ``checkpoints`` is a folder that is kept.
+    With ``timeline`` what every rank did is recorded, for ``shardyard.report``.
     """
     flags = {
         "run.hosts": hosts,
@@ -62,13 +64,15 @@ def run(
     }
     loaded = load(project, flags)
     refuse_local(loaded)
-    _refuse_flags(loaded, image, pull)
+    _refuse_flags(loaded, image, pull, timeline)
     given = channels(loaded, inputs)
     job = local_job(loaded)
+    if timeline:
+        job = replace(job, environment={**TIMELINE, **job.environment})
     sink = TaggedSink(log or sys.stdout)
     _say_gpus(loaded, job, sink)
     own = Path(output).expanduser().absolute() if output else None
-    place = own or loaded.path(loaded.run.output or DEFAULT_OUTPUT)
+    place = own or loaded.path(loaded.run.output or DEFAULT)
     results = partial(claimed, place, elsewhere=own is None)
     with terminate_as_interrupt():
         if loaded.run.engine == "process":
@@ -111,8 +115,14 @@ def _containers(
                 return run_containers(client, reference, here, root, output, sink)
 
 
-def _refuse_flags(project: Project, image: str | None, pull: str | None) -> None:
+def _refuse_flags(project: Project, image: str | None, pull: str | None, timeline: bool) -> None:
     """What would have no effect."""
+    runtime = (project.image.framework, project.image.runtime)
+    if timeline and runtime != ("pytorch", "bundled"):
+        raise ProjectError(
+            f"'--timeline': the runtime for PyTorch records it, and the project has [image] framework = "
+            f"{runtime[0]!r}, runtime = {runtime[1]!r}. Remove it"
+        )
     if project.run.engine == "process" and (image or pull):
         flag = f"--image {image}" if image else f"--pull {pull}"
         raise ProjectError(f"{flag!r}: plain processes need no image. Remove it, or type: --engine docker")

@@ -13,7 +13,7 @@ from shardyard.errors import ShardyardError
 # In the order of --help.
 COMMANDS = (
     "init", "images", "check", "plan", "render", "build", "push", "build-and-push", "layers", "sbom", "rebase", "run",
-    "estimator", "launch", "doctor",
+    "report", "estimator", "launch", "doctor",
 )  # fmt: skip
 
 

@@ -49,6 +49,9 @@ def register(app: typer.Typer) -> None:
                 autocompletion=pull_policies,
             ),
         ] = None,
+        timeline: Annotated[
+            bool, typer.Option("--timeline", help="Record what every rank does, for shardyard report.")
+        ] = False,
         as_json: JsonOption = False,
     ) -> None:
         """The job under the SageMaker contract on this machine; prints its log."""
@@ -66,6 +69,7 @@ def register(app: typer.Typer) -> None:
             timeout=timeout,
             image=image,
             pull=pull,
+            timeline=timeline,
             log=sys.stderr if as_json else sys.stdout,
         )
         if result.job_exit_code:

@@ -17,7 +17,9 @@ from shardyard.local.workplace import remove_tree
 
 LOCK = ".lock"
 LOG = "log.txt"
-_OURS = (artifacts.MODEL, artifacts.OUTPUT)
+DEFAULT = ".shardyard/run"  # a folder that never enters an image
+REPORT = "report.html"
+_OURS = (artifacts.MODEL, artifacts.OUTPUT, REPORT)
 _OF_HOST = ("model", "output", "checkpoints", LOG)
 _HOST = re.compile(r"algo-[1-9][0-9]*")
 
