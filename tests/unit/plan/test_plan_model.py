@@ -152,6 +152,16 @@ def test_schedules_are_compared(project: Path) -> None:
     ] * 2
 
 
+def test_virtual_stages_are_dealt_to_the_partitions_in_turn(project: Path) -> None:
+    (project / "shardyard.toml").write_text(
+        PROJECT.replace("microbatches", 'pipeline = "virtual_stages", microbatches')
+    )
+    done = plan(project, "mine:deep", "--json")
+    assert done.returncode == 0, done.stderr
+    owner = json.loads(done.stdout)["model"]["owner"]
+    assert [owner[str(layer)] for layer in range(8)] == [0, 0, 1, 1, 0, 0, 1, 1]
+
+
 @pytest.mark.parametrize("said", ["", "0", "4..2", "1..x", "-1", "1..99999", "2.5"])
 def test_what_says_no_numbers_of_microbatches_is_refused(project: Path, said: str) -> None:
     with pytest.raises(ProjectError, match=r"write 8, 4,6,8 or 1\.\.32"):

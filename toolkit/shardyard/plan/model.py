@@ -31,7 +31,7 @@ def partitions_of(
     if not all(model.partition(":")):
         raise ProjectError(f"--model {model!r} names no function: write it as package.module:function")
     command = [sys.executable, "-m", _PREVIEW, model, "--partitions", str(config.partitions)]
-    command += ["--memory-weight", str(config.memory_weight)]
+    command += ["--pipeline", config.pipeline, "--memory-weight", str(config.memory_weight)]
     command += ["--in-flight", str(min(config.microbatches, config.active_microbatches))]
     if microbatches:
         command += ["--active", str(config.active_microbatches), "--microbatches", *map(str, microbatches)]

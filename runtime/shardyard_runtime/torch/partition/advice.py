@@ -37,15 +37,15 @@ class Prediction:
 
 
 def predictions(
-    decided: Callable[[int], Decision], ranks: int, active: int, counts: Sequence[int]
+    decided: Callable[[int, int], Decision], ranks: int, active: int, counts: Sequence[int]
 ) -> list[Prediction]:
     """Every schedule with every number of microbatches, all as large as the one that was traced.
 
-    ``decided(n)`` cuts the model into n parts. Sending takes no time here. A model with too few parts for virtual
+    ``decided(n, 1)`` cuts the model into n parts. Sending takes no time here. A model with too few parts for virtual
     stages has none.
     """
     found: list[Prediction] = []
-    whole, finer = decided(ranks).shares, decided(ranks * SEGMENTS).shares
+    whole, finer = decided(ranks, 1).shares, decided(ranks * SEGMENTS, 1).shares
     for count in counts:
         plans = []
         for name in NAMES:

@@ -61,8 +61,7 @@ def _decide(model: DistributedModel, trial: Trial | None) -> Decision:
     weighing = Weighing(cfg.memory_weight, in_flight, states_of(state.optimizer))
     if cfg.auto_partition:
         known, by = _trace(model, trial)
-        segments = auto.SEGMENTS if cfg.pipeline == "virtual_stages" else 1
-        found = auto.assign(root, partitions, known, weighing, segments)
+        found = auto.assign(root, partitions, known, weighing, auto.segments_of(cfg.pipeline))
     else:
         found, by = _manual(model, partitions, weighing), "smp.partition and smp.set_partition"
     made = decision.decided(root, partitions, found, by)

@@ -27,6 +27,11 @@ class Assignment:
 SEGMENTS = 2  # of each partition, with virtual stages
 
 
+def segments_of(pipeline: str) -> int:
+    """How many parts each partition gets under this value of the parameter ``pipeline``."""
+    return SEGMENTS if pipeline == "virtual_stages" else 1
+
+
 def assign(
     root: nn.Module,
     partitions: int,

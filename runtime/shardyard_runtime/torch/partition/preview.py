@@ -33,7 +33,7 @@ class _Shell(nn.Module):
         self.module = module
 
 
-Decide = Callable[[int], Decision]  # into how many partitions
+Decide = Callable[[int, int], Decision]  # for how many partitions, with how many segments each
 
 
 def preview(build: Callable[[], Any], weighing: Weighing) -> Decide:
@@ -81,8 +81,9 @@ def _traced(root: nn.Module, inputs: Any) -> Trace:
 def _decider(root: nn.Module, found: Trace | None, weighing: Weighing) -> Decide:
     by = "parameter counts" if found is None else f"a trace on {found.kind}, operations counted"
 
-    def decide(partitions: int) -> Decision:
-        return decision.decided(root, partitions, auto.assign(root, partitions, found, weighing), by)
+    def decide(partitions: int, segments: int) -> Decision:
+        assigned = auto.assign(root, partitions, found, weighing, segments)
+        return decision.decided(root, partitions, assigned, by)
 
     return decide
 
@@ -98,6 +99,7 @@ def main() -> int:
     parser.add_argument(
         "--in-flight", type=int, default=1, help="microbatches whose activations are held at once"
     )
+    parser.add_argument("--pipeline", default="interleaved", help="the parameter of that name")
     parser.add_argument("--active", type=int, default=1, help="microbatches that may be in flight")
     parser.add_argument("--microbatches", type=int, nargs="*", default=[], help="predict steps of so many")
     options = parser.parse_args()
@@ -106,7 +108,7 @@ def main() -> int:
     with contextlib.redirect_stdout(sys.stderr):
         try:
             decide = preview(getattr(importlib.import_module(module), function), weighing)
-            found = decide(options.partitions)
+            found = decide(options.partitions, auto.segments_of(options.pipeline))
         except Exception as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             return 2
