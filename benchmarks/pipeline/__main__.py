@@ -14,8 +14,20 @@ PIPELINES = (
 )
 
 
+ALONE = {"benchmarks.pipeline.single": 1, "benchmarks.pipeline.calls": 2}  # worker -> ranks
+
+
 def main() -> int:
     best: dict[str, float] = {}
+    alone: dict[str, float] = {}
+    for worker, ranks in ALONE.items():
+        done = mpirun(ranks, worker, timeout=300)
+        if done.returncode != 0:
+            print(done.stdout, done.stderr, file=sys.stderr)
+            return 1
+        line = next(line for line in done.stdout.splitlines() if line.startswith("{"))
+        print(line, flush=True)
+        alone |= json.loads(line)
     for parameters in PIPELINES:
         done = mpirun(2, "benchmarks.pipeline.worker", json.dumps(parameters), timeout=480)
         if done.returncode != 0:
@@ -26,7 +38,7 @@ def main() -> int:
         found = json.loads(line)
         if found["median"] > best.get("ratio_vs_torch_1f1b", 0):
             best = {"ratio_vs_torch_1f1b": found["median"], "ratio_vs_torch_gpipe": found["median_gpipe"]}
-    print(json.dumps({"bench": "pipeline", **best}))
+    print(json.dumps({"bench": "pipeline", **best, **alone}))
     return 0
 
 

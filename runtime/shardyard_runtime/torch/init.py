@@ -75,6 +75,7 @@ def init(config: Mapping[str, Any] | None = None) -> None:
         engine=engine,
         process_groups=process_groups,
         timeline=timeline,
+        reductions=_reductions(placement, rank) if cfg.ddp else None,
     )
     atexit.register(transport.close)
     if timeline is not None:
@@ -130,6 +131,17 @@ def _process_groups(
                 made[members] = dist.new_group(list(members), timeout=timeout)
         groups[kind] = made[placement.group(kind, rank)]
     return groups
+
+
+def _reductions(placement: Placement, rank: int) -> Any:
+    """One more process group of the replicas: what is launched during a backward meets no other collective there."""
+    timeout = timedelta(seconds=bound())
+    made = {
+        members: dist.new_group(list(members), timeout=timeout)
+        for members in placement.groups(Group.DP)
+        if len(members) > 1
+    }
+    return made.get(placement.group(Group.DP, rank))
 
 
 def _links(

@@ -15,9 +15,10 @@ from torch.utils.hooks import RemovableHandle
 
 from shardyard_runtime.config.placement import Group
 from shardyard_runtime.torch.data_parallel import replicas
-from shardyard_runtime.torch.data_parallel.buckets import CommHook
 from shardyard_runtime.torch.data_parallel.gradients import Reducer
+from shardyard_runtime.torch.data_parallel.hooks import CommHook
 from shardyard_runtime.torch.data_parallel.joining import joined
+from shardyard_runtime.torch.data_parallel.launches import Launches
 from shardyard_runtime.torch.delayed.creation import is_delayed, materialize
 from shardyard_runtime.torch.model_state import ModelState
 from shardyard_runtime.torch.partition.agree import agreed
@@ -43,12 +44,15 @@ class DistributedModel(PlainDegree, ModelState):
             device, or "cpu". Nothing is computed where the model lets itself be traced by shapes alone.
         trace_execution_times: run the trace for real and weigh modules by seconds instead of operations counted.
         trace_memory_usage: count the tensors that autograd keeps as activations, instead of modules' outputs.
-        overlapping_allreduce: accepted; gradients are reduced at the end of the step in either case.
+        overlapping_allreduce: reduce a bucket of gradients as soon as it is complete, while the backward goes on. When
+            that is, is known from the last step of the same function (torch 2.1); without it, with a communication
+            hook and in the first step, all are reduced at the end of the step.
         backward_passes_per_step: steps with a backward between two reductions of the gradients.
         average_grads_across_microbatches: divide gradients by the number of microbatches.
         bucket_cap_mb: size of a reduced bucket of gradients, in MiB.
         broadcast_buffers: with ``ddp`` every training step starts with the first replica's buffers on all of them.
-        gradient_as_bucket_view: accepted; no bucket outlives its reduction, so there is no memory to save.
+        gradient_as_bucket_view: gradients lie in the buckets that are reduced. Without it the replicas of ``ddp`` keep
+            buckets of their own, as large as the gradients.
     """
 
     def __init__(
@@ -76,7 +80,8 @@ class DistributedModel(PlainDegree, ModelState):
         dtype = low_dtype(cfg)
         inner = module if dtype is None else LowPrecisionModule(module, dtype)
         self.module = ReplicatedModule(inner) if cfg.ddp else inner
-        self.reducer = Reducer(self, bucket_cap_mb, backward_passes_per_step)
+        launches = Launches(bucket_cap_mb * 2**20, gradient_as_bucket_view)
+        self.reducer = Reducer(self, launches, backward_passes_per_step, overlapping_allreduce)
         self._broadcast_buffers = broadcast_buffers
         self._scale = 1.0 / cfg.microbatches if average_grads_across_microbatches else 1.0
         self._decision: Decision | None = None
@@ -119,15 +124,20 @@ class DistributedModel(PlainDegree, ModelState):
 
     # -- partitioning -----------------------------------------------------------------------------------------
 
-    def begin_step(self, trial: Trial | None = None) -> None:
+    def begin_step(self, function: object, trial: Trial | None = None) -> None:
         """Called by ``smp.step`` on every rank; the first call partitions, with a trace of ``trial``."""
-        if self.partitioned:
+        if not self.partitioned:
+            self._partition(trial)
+        else:
             if self._gathered:
                 self._settle()
             self._run_once(self._post_partition)
             if torch.is_grad_enabled():
                 self.reducer.begin(buffers=self._broadcast_buffers and self.training)
-            return
+        if torch.is_grad_enabled():
+            self.reducer.watch(function)
+
+    def _partition(self, trial: Trial | None) -> None:
         runtime, root = state.live, self.get_module()
         self._decision = agreed(self, trial)
         self._owner = self._decision.owner

@@ -37,6 +37,9 @@ class Runtime:
     objects: ObjectMessages
     engine: Engine
     process_groups: dict[Group, Any]
+    reductions: (
+        Any  # process group of this rank's replicas, where only gradients are reduced; None without replicas
+    )
     timeline: Timeline | None = None  # where it is asked for
 
 

@@ -56,7 +56,7 @@ class StepFunction:
         engine = state.live.engine
         model = state.model
         if model is not None:
-            model.begin_step(lambda place: self._bodies(args, kwargs, place)[0]())
+            model.begin_step(self, lambda place: self._bodies(args, kwargs, place)[0]())
         try:
             if engine.leads:
                 results, ran_backward = engine.lead(
@@ -65,8 +65,8 @@ class StepFunction:
             else:
                 results, ran_backward = engine.follow()
         except Exception as error:
-            if model is not None and torch.is_grad_enabled():
-                model.reducer.exchange.abandon(error)
+            if model is not None:
+                model.reducer.abandon(error)
             raise
         if model is not None:
             model.reducer.finish(ran_backward)

@@ -1,15 +1,16 @@
-"""Averages gradients over the replicas after a backward, bucket by bucket in index order."""
+"""Averages gradients over the replicas: which step reduces what, and what replicas have to agree on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed as dist
 
-from shardyard_runtime.torch.data_parallel.buckets import CommHook, GradBucket, grouped
-from shardyard_runtime.torch.data_parallel.exchange import Agreed, Exchange
-from shardyard_runtime.torch.data_parallel.replicas import broadcast_buffers, group, members, several
+from shardyard_runtime.torch.data_parallel.arrivals import Arrivals
+from shardyard_runtime.torch.data_parallel.exchange import Agreed, Exchange, Said
+from shardyard_runtime.torch.data_parallel.hooks import CommHook
+from shardyard_runtime.torch.data_parallel.launches import Launches
+from shardyard_runtime.torch.data_parallel.replicas import broadcast_buffers, members, several
 from shardyard_runtime.torch.state import state
 
 if TYPE_CHECKING:
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 class Reducer:
     """The reduction of one model's gradients. ``replica`` is there while the script is inside ``model.join()``."""
 
-    def __init__(self, model: DistributedModel, bucket_cap_mb: float, passes_per_step: int) -> None:
+    def __init__(
+        self, model: DistributedModel, launches: Launches, passes_per_step: int, overlap: bool
+    ) -> None:
         self._model = model
-        self._cap = bucket_cap_mb * 2**20
+        self._launches = launches
         self._passes_per_step = passes_per_step
+        self._overlap = overlap
         self._passes = 0
-        self.exchange = Exchange()
-        self._hook: tuple[Any, CommHook] | None = None
+        self._exchange = Exchange()
+        self._arrivals = Arrivals(launches.arrived)
+        self._parameters: list[torch.nn.Parameter] = []
         self.replica: Replica | None = None
 
     def register(self, context: Any, hook: CommHook) -> None:
@@ -37,14 +42,18 @@ class Reducer:
             )
         if not callable(hook):
             raise TypeError(f"register_comm_hook needs a function hook(state, bucket), not {hook!r}")
-        if self._hook is not None:
+        if self.hooked:
             raise RuntimeError("register_comm_hook was called twice: a model has one communication hook")
-        self._hook = (context, hook)
+        self._launches.hook = (context, hook)
 
     @property
     def hooked(self) -> bool:
         """Whether a hook of the script's makes the averages, over microbatches too."""
-        return self._hook is not None
+        return self._launches.hook is not None
+
+    @property
+    def _reduces(self) -> bool:
+        return several() or self.hooked
 
     def begin(self, buffers: bool) -> None:
         """The start of a step that may train; with ``buffers`` all replicas take those of one."""
@@ -53,28 +62,64 @@ class Reducer:
         elif buffers:
             broadcast_buffers(self._model)
 
+    def watch(self, function: Any) -> None:
+        """From now on gradients belong to a step of ``function``."""
+        if not self._reduces:
+            return
+        self._parameters = list(self._model.local_parameters())
+        self._arrivals.open(function, self._parameters)
+        reduces = (self._passes + 1) % self._passes_per_step == 0
+        self._launches.begin(self._arrivals.outstanding, self._overlap and reduces)
+
     def finish(self, ran_backward: bool) -> None:
         """The end of a step that trains, with or without a backward.
 
         A parameter without a gradient on this replica counts as zeros; one without any on all replicas keeps none.
         Raises PeerFailed when another replica abandoned this step.
         """
-        joining = self.replica is not None
-        if not (several() or self.hooked) or not (ran_backward or (joining and torch.is_grad_enabled())):
+        self._arrivals.close()
+        if not self._reduces:
             return
-        parameters = self._parameters()
-        present = [p.grad is not None for p in parameters] if ran_backward else None
-        self._reduce(parameters, self.exchange.agree(present), zeros=False)
+        ran_backward |= self._launches.taken() != set()
+        joining = self.replica is not None
+        if not ran_backward and not (joining and torch.is_grad_enabled()):
+            return
+        said = self._said() if ran_backward else Said(None, launched=self._launches.count)
+        try:
+            agreed = self._exchange.agree(said)
+        except Exception:
+            self._launches.give_up()
+            raise
+        self._reduce(agreed)
+        if said.present is not None:
+            self._arrivals.learn(said.present)
 
     def shadow(self) -> None:
         """The same for a replica that has no batches left: it adds nothing, and keeps the gradients that it has."""
-        parameters = self._parameters()
-        self._reduce(parameters, self.exchange.agree(None, joined=True), zeros=True)
+        self._parameters = list(self._model.local_parameters())
+        said = Said(None, launched=self._launches.count, joined=True)
+        self._reduce(self._exchange.agree(said), joined=True)
 
-    def _parameters(self) -> list[torch.nn.Parameter]:
-        return [p for p in self._model.local_parameters() if p.requires_grad]
+    def abandon(self, error: Exception) -> None:
+        """The step failed on this replica; the others must not wait for it."""
+        self._arrivals.close()
+        if torch.is_grad_enabled() and self._reduces:
+            self._launches.give_up()
+            self._exchange.abandon(error)
 
-    def _reduce(self, parameters: list[torch.nn.Parameter], agreed: Agreed, zeros: bool) -> None:
+    def _said(self) -> Said:
+        taken = self._launches.taken()
+        there = [p.requires_grad and p.grad is not None for p in self._parameters]
+        new = [place for place, one in enumerate(there) if one and not self._launches.planned(place)]
+        return Said(
+            present=[one or place in taken for place, one in enumerate(there)],
+            new=self._arrivals.in_order(new),
+            late=[place for place, one in enumerate(there) if one and self._launches.left(place)],
+            launched=self._launches.count,
+        )
+
+    def _reduce(self, agreed: Agreed, joined: bool = False) -> None:
+        self._launches.settle(agreed.launched)
         if agreed.present is None:
             return
         self._passes += 1
@@ -82,19 +127,4 @@ class Reducer:
             return
         keeps_size = self.replica is None or self.replica.divide_by_initial_world_size
         divisor = len(members()) if keeps_size else agreed.training
-        there = [p for p, here in zip(parameters, agreed.present, strict=True) if here]
-        buckets = grouped(there, self._cap)
-        for index, run in enumerate(buckets):
-            bucket = GradBucket(index, run, index == len(buckets) - 1, zeros)
-            reduced = self._average(bucket, divisor)
-            if not zeros:
-                bucket.write(reduced)
-
-    def _average(self, bucket: GradBucket, divisor: int) -> torch.Tensor:
-        if self._hook is not None:
-            context, hook = self._hook
-            value = hook(context, bucket).wait()
-            reduced: torch.Tensor = value[0] if isinstance(value, list | tuple) else value
-            return reduced
-        dist.all_reduce(bucket.buffer(), group=group())
-        return bucket.buffer() / divisor
+        self._launches.finish(self._parameters, agreed, divisor, joined)
