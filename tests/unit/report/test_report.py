@@ -212,12 +212,14 @@ def test_a_damaged_file_is_refused_or_makes_a_page(
 
 
 @given(st.floats(-1e30, 1e30), st.floats(-1e30, 1e30), st.integers(2, 10))
+@example(0.0, 5e-324, 2)
+@example(-5e-324, 0.0, 2)
 def test_ticks(one: float, other: float, about: int) -> None:
     low, high = sorted((one, other))
     found = ticks(low, high, about)
     assert found == sorted(set(found))
     assert 2 <= len(found) <= about + 3
-    slack = 1e-6 * max(abs(low), abs(high))
+    slack = max(1e-6 * max(abs(low), abs(high)), 1e-300)
     assert found[0] <= low + slack
     assert found[-1] >= high - slack
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 220, 74, 14, 12, 26
+_LEAST = 1e-300  # values below are drawn as zero: parts of them could not be told apart
 MOST_NAMED = 8  # lines with a colour and a name of their own
 
 Points = Sequence[tuple[int, float | None]]  # step, value; None where the line is broken
@@ -81,7 +82,9 @@ def _pieces(points: Sequence[tuple[float, float | None]]) -> list[list[tuple[flo
 def ticks(low: float, high: float, about: int) -> list[float]:
     """Round numbers from at most ``low`` to at least ``high``."""
     largest = max(abs(low), abs(high))
-    span = high - low if high - low > 1e-9 * largest else largest or 1.0
+    if largest < _LEAST:
+        low, high, largest = 0.0, 0.0, 1.0
+    span = high - low if high - low > 1e-9 * largest else largest
     power = 10.0 ** math.floor(math.log10(span / about))
     step = power * next(one for one in (1, 2, 5, 10) if one * power >= span / about * 0.999)
     begin, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
