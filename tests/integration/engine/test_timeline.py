@@ -6,6 +6,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -42,7 +43,12 @@ def test_timeline(parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch, t
     assert f"timeline: written to {folder}" in done.stderr
     found = json.loads((folder / "timeline.json").read_text())
     events = json.loads((folder / "trace.json").read_text())["traceEvents"]
-    assert (folder / "schedule.svg").is_file()
+    drawing = ElementTree.parse(folder / "schedule.svg").getroot()
+    ran, planned = drawing.findall("{*}g")  # from the third step on there is a plan
+    for panel in (ran, planned):
+        for kind in "FB":
+            bars = [one for one in panel.iterfind(".//{*}rect") if one.get("class") == kind]
+            assert len(bars) >= MICROBATCHES * ranks
 
     train, evaluate = found["functions"]
     last = list(range(STEPS - KEPT + 1, STEPS + 1))

@@ -249,8 +249,10 @@ def test_the_drawing_has_every_task_where_it_ran_and_the_plan_below() -> None:
             assert float(after.get("x", "0")) >= float(before.get("x", "0")) + next(iter(wide)) - 0.1
         assert "".join(b.get("class", "") for b in by_time) == "FFBB"
 
-    plan = [(0, "F", 0, 0.0, 0.5), (1, "W", 0, 0.5, 1.0)]
-    both = ElementTree.fromstring(svg.draw("t", [svg.Bar(0, "F", 0, 0, 0.25)], {0: 0.5, 1: 1.0}, plan=plan))
+    plan = [svg.Bar(0, "F", 0, 0.0, 0.5), svg.Bar(1, "W", 0, 0.5, 1.0)]
+    both = ElementTree.fromstring(
+        svg.draw("t", [svg.Bar(0, "F", 0, 0, 0.25)], {0: 0.5, 1: 1.0}, planned=plan)
+    )
     ran, planned = both.findall(f"{name}g")
     assert [one.get("class") for one in planned.iter(f"{name}rect") if one.get("class") in "FBW"] == [
         "F",

@@ -73,6 +73,7 @@ class Engine:
         if recorder is not None:
             transport = RecordedTransport(transport, recorder)
         self._transport = transport
+        self._recorder = recorder
         self._peers = peers
         self._active_microbatches = active_microbatches
         self._pipeline = pipeline
@@ -191,6 +192,8 @@ class Engine:
         with self._step_guarded():
             with self._lock:
                 self._agreement.lead(None if key is None else (self._caller.foresight.mode, key))
+            if self._recorder is not None and self._agreement.plan is not None:
+                self._recorder.plans(self._agreement.plan.timed)
             # Before there is a plan, so that gradients add up in the order of microbatches.
             alone = self._agreement.recorded and torch.are_deterministic_algorithms_enabled()
             bodies = prepare()

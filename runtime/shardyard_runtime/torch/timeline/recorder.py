@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -56,7 +56,10 @@ class Arrived(NamedTuple):
 
 @dataclass
 class Step:
-    """One call of a step function. The pipeline works from ``opened`` to ``closed``, gradients are averaged after it."""
+    """One call of a step function. The pipeline works from ``opened`` to ``closed``, gradients are averaged after it.
+
+    ``plan`` is what the leader began it with: (partition, kind, microbatch, start, end) on the plan's own clock.
+    """
 
     number: int = 0
     function: str = ""
@@ -68,6 +71,7 @@ class Step:
     waits: list[Waited] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
     arrived: list[Arrived] = field(default_factory=list)
+    plan: Sequence[tuple[int, str, int, float, float]] = ()
 
 
 class Recorder:
@@ -108,7 +112,10 @@ class Recorder:
     # -- of the main thread, and of the task that runs --------------------------------------------------------
 
     def opened(self) -> None:
-        self._current.opened = clock()
+        self._current.opened = self._current.opened or clock()  # a recorded step opens again, for the records
+
+    def plans(self, plan: Sequence[tuple[int, str, int, float, float]]) -> None:
+        self._current.plan = plan
 
     def closed(self) -> None:
         self._current.closed = clock()

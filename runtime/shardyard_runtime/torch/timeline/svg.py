@@ -55,12 +55,11 @@ def draw(
     ran: Sequence[Bar],
     idle: dict[int, float],
     arrows: Sequence[Arrow] = (),
-    plan: Sequence[tuple[int, str, int, float, float]] | None = None,
+    planned: Sequence[Bar] = (),
 ) -> str:
-    """One SVG document. ``idle`` is the share of each rank, ``plan`` (rank, kind, microbatch, start, end) a task."""
-    planned = [Bar(*one) for one in plan or ()]
+    """One SVG document. ``idle`` is the share of each rank."""
     last = max((bar.end for bar in (*ran, *planned)), default=0.0) or 1.0
-    panels = [("as it ran", list(ran))] + ([("as planned", planned)] if planned else [])
+    panels = [("as it ran", list(ran))] + ([("as planned", list(planned))] if planned else [])
     high = len(idle) * (_ROW + _BETWEEN) + _AXIS
     root = _drawing(_TOP + len(panels) * (high + _GAP) - _GAP, title)
     _text(root, 20, 30, title, size=15, bold=True)

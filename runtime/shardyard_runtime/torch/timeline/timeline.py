@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from shardyard_runtime.config.placement import Group
 from shardyard_runtime.torch.timeline import summary, svg
 from shardyard_runtime.torch.timeline.chrome import LETTERS, trace
 from shardyard_runtime.torch.timeline.clocks import Clocks, Reading
-from shardyard_runtime.torch.timeline.recorder import Recorder, clock
+from shardyard_runtime.torch.timeline.recorder import Recorder, Step, clock
 from shardyard_runtime.torch.timeline.run import Part, Run, Settings
 from shardyard_runtime.torch.timeline.switch import folder
 
@@ -125,4 +125,18 @@ def picture(run: Run, functions: Sequence[summary.Function]) -> str:
     title = (
         f"{function.name}, step {number}: {run.settings.pipeline}, {run.settings.microbatches} microbatches"
     )
-    return svg.draw(title, bars, {share.rank: share.idle for share in function.shares}, arrows)
+    idle = {share.rank: share.idle for share in function.shares}
+    return svg.draw(title, bars, idle, arrows, list(planned(run, step)))
+
+
+def planned(run: Run, step: dict[int, Step]) -> Iterator[svg.Bar]:
+    """The plans that a step began with, one of each pipeline group's leader; none where it had none.
+
+    A plan knows no seconds: it is stretched so that its tasks take as long together as those that ran.
+    """
+    for leader, one in step.items():
+        group = run.parts[leader].group
+        took = sum(ran.end - ran.start for member in group for ran in step[member].tasks) / 1e9
+        scale = took / (sum(end - start for *_, start, end in one.plan) or 1.0)
+        for partition, kind, microbatch, start, end in one.plan:
+            yield svg.Bar(group[partition], kind, microbatch, start * scale, end * scale)

@@ -28,11 +28,13 @@ class RankPlan:
 
 @dataclass(frozen=True)
 class StepPlan:
-    """``records``: what it was made from. ``schedule``: the order in which it puts each rank's tasks."""
+    """``records``: what it was made from. ``schedule``: the order in which it puts each rank's tasks. ``timed``: them on the
+    virtual clock, as (partition, kind, microbatch, start, end)."""
 
     number: int
     records: tuple[Record, ...]
     schedule: Schedule
+    timed: tuple[tuple[int, str, int, float, float], ...]
     outlines: tuple[Outline, ...]
     ranks: tuple[RankPlan, ...]
 
@@ -79,7 +81,12 @@ class Planner:
     def _made(self, records: tuple[Record, ...]) -> StepPlan:
         workload, outlines = outlined(records, self._costs)
         schedule = step_plan(self._pipeline, workload, self._active).schedule
-        simulate(schedule, workload, self._active)
+        outcome = simulate(schedule, workload, self._active)
+        timed = tuple(
+            (rank, task.kind.value, task.microbatch, outcome.starts[task], outcome.ends[task])
+            for rank, tasks in enumerate(schedule)
+            for task in tasks
+        )
         ranks = []
         for rank, tasks in enumerate(schedule):
             order = [
@@ -88,4 +95,4 @@ class Planner:
                 for path in outlines[task.microbatch].slices[task.key]
             ]
             ranks.append(RankPlan(tuple(order), {name: records[rank][name] for name in order}))
-        return StepPlan(next(self._numbers), records, schedule, tuple(outlines), tuple(ranks))
+        return StepPlan(next(self._numbers), records, schedule, timed, tuple(outlines), tuple(ranks))
