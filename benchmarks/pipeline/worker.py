@@ -1,16 +1,25 @@
-"""One of two ranks: a step of ours and a step of torch.distributed.pipelining, alternately, on the same split."""
+"""One of two ranks: a step of ours and one of each schedule of torch.distributed.pipelining, in turn, on the same split."""
 
 from __future__ import annotations
 
 import copy
 import json
+import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
+from torch.distributed.pipelining import (
+    PipelineStage,
+    Schedule1F1B,
+    ScheduleGPipe,
+    ScheduleInterleaved1F1B,
+    ScheduleInterleavedZeroBubble,
+    ScheduleLoopedBFS,
+    ScheduleZBVZeroBubble,
+)
 
 import smdistributed.modelparallel.torch as smp
 from benchmarks.pairs import ratio
@@ -36,14 +45,42 @@ def ours(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> Callable[[], A
     return lambda: train(model, tokens, labels)
 
 
-def peer(kind: Any, gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> Callable[[], Any]:
+def peer(
+    kind: Any, mine: Sequence[int], gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor
+) -> Callable[[], Any]:
+    """``mine`` are the stages of this rank, of as many as all ranks have together."""
+    total = smp.size() * len(mine)
+    each = LAYERS // total
+    stages = [
+        PipelineStage(
+            Stage(gpt, which == 0, slice(which * each, (which + 1) * each), which == total - 1),
+            which,
+            total,
+            torch.device("cpu"),
+        )
+        for which in mine
+    ]
+    schedule = kind(stages if len(stages) > 1 else stages[0], MICROBATCHES, loss_fn=loss_of)
+    inputs = (tokens,) if 0 in mine else ()
+    target = {"target": labels} if total - 1 in mine else {}
+    return lambda: schedule.step(*inputs, **target)
+
+
+def peers(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> dict[str, Callable[[], Any]]:
+    """Every schedule that the peer has: one stage a rank, two in a loop, two in a V."""
     rank = smp.rank()
-    half = LAYERS // 2
-    module = Stage(gpt, rank == 0, slice(0, half) if rank == 0 else slice(half, LAYERS), rank == 1)
-    schedule = kind(PipelineStage(module, rank, 2, torch.device("cpu")), MICROBATCHES, loss_fn=loss_of)
-    if rank == 0:
-        return lambda: schedule.step(tokens)
-    return lambda: schedule.step(target=labels)
+    loop, v = (rank, rank + 2), (rank, 3 - rank)
+    kinds = {
+        "1f1b": (Schedule1F1B, (rank,)),
+        "gpipe": (ScheduleGPipe, (rank,)),
+        "interleaved_1f1b": (ScheduleInterleaved1F1B, loop),
+        "looped_bfs": (ScheduleLoopedBFS, loop),
+        "interleaved_zero_bubble": (ScheduleInterleavedZeroBubble, loop),
+        "zbv": (ScheduleZBVZeroBubble, v),
+    }
+    return {
+        name: peer(kind, mine, copy.deepcopy(gpt), tokens, labels) for name, (kind, mine) in kinds.items()
+    }
 
 
 def timed(step: Callable[[], Any]) -> float:
@@ -69,11 +106,7 @@ def main() -> None:
     gpt = Gpt()
     tokens = torch.randint(0, VOCABULARY, (MICROBATCHES * SAMPLES, LENGTH))
     labels = torch.randint(0, VOCABULARY, (MICROBATCHES * SAMPLES, LENGTH))
-    sides = {
-        "ours": ours(copy.deepcopy(gpt), tokens, labels),
-        "1f1b": peer(Schedule1F1B, copy.deepcopy(gpt), tokens, labels),
-        "gpipe": peer(ScheduleGPipe, copy.deepcopy(gpt), tokens, labels),
-    }
+    sides = {"ours": ours(copy.deepcopy(gpt), tokens, labels), **peers(gpt, tokens, labels)}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(WARM + PAIRS):
         for name, step in sides.items():
@@ -81,13 +114,12 @@ def main() -> None:
             if turn >= WARM:
                 seconds[name].append(taken)
     if smp.rank() == 0:
+        ratios = {name: ratio(seconds[name], seconds["ours"]) for name in sides if name != "ours"}
         found = {
             "parameters": parameters,
-            "ours_seconds": sorted(seconds["ours"])[PAIRS // 2],
-            "ratio_vs_torch_1f1b": str(ratio(seconds["1f1b"], seconds["ours"])),
-            "ratio_vs_torch_gpipe": str(ratio(seconds["gpipe"], seconds["ours"])),
-            "median": ratio(seconds["1f1b"], seconds["ours"]).median,
-            "median_gpipe": ratio(seconds["gpipe"], seconds["ours"]).median,
+            "ours_seconds": statistics.median(seconds["ours"]),
+            "ratios": {name: str(one) for name, one in ratios.items()},
+            "medians": {name: one.median for name, one in ratios.items()},
         }
         print(json.dumps(found), flush=True)
 
