@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,23 +14,19 @@ from torch.nn.parallel import DistributedDataParallel
 import smdistributed.modelparallel.torch as smp
 from benchmarks.pairs import ratio
 from benchmarks.pipeline.gpt import LENGTH, VOCABULARY, Gpt, loss_of
+from benchmarks.pipeline.steps import ours as training
+from benchmarks.pipeline.steps import timed
 
 BATCH, PAIRS, WARM = 8, 25, 4
 
 
 def ours(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> Callable[[], Any]:
-    model = smp.DistributedModel(gpt)
-
-    @smp.step
-    def train(model: Any, tokens: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        loss = loss_of(model(tokens), labels)
-        model.backward(loss)
-        return loss
+    train = training(gpt, tokens, labels)
 
     def step() -> None:
         for parameter in gpt.parameters():
             parameter.grad = None
-        train(model, tokens, labels)
+        train()
 
     return step
 
@@ -48,14 +43,6 @@ def peer(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor, microbatches: int
                 (loss_of(model(some), right) / microbatches).backward()
 
     return step
-
-
-def timed(step: Callable[[], Any]) -> float:
-    smp.barrier()
-    start = time.perf_counter()
-    step()
-    smp.barrier()
-    return time.perf_counter() - start
 
 
 def main() -> None:

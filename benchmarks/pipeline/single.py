@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,21 +12,10 @@ import torch
 import smdistributed.modelparallel.torch as smp
 from benchmarks.pairs import ratio
 from benchmarks.pipeline.gpt import LENGTH, VOCABULARY, Gpt, loss_of
+from benchmarks.pipeline.steps import ours, timed
 from benchmarks.pipeline.worker import MICROBATCHES, SAMPLES
 
 PAIRS, WARM = 25, 3
-
-
-def ours(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> Callable[[], Any]:
-    model = smp.DistributedModel(gpt)
-
-    @smp.step
-    def train(model: Any, tokens: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        loss = loss_of(model(tokens), labels)
-        model.backward(loss)
-        return loss
-
-    return lambda: train(model, tokens, labels)
 
 
 def plain(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> Callable[[], Any]:
@@ -36,12 +24,6 @@ def plain(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> Callable[[], 
             (loss_of(gpt(some), right) / MICROBATCHES).backward()
 
     return train
-
-
-def timed(step: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ import copy
 import json
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,25 +23,18 @@ from torch.distributed.pipelining import (
 import smdistributed.modelparallel.torch as smp
 from benchmarks.pairs import ratio
 from benchmarks.pipeline.gpt import LAYERS, LENGTH, VOCABULARY, Gpt, Stage, loss_of
+from benchmarks.pipeline.steps import ours, timed
 
 MICROBATCHES, SAMPLES, PAIRS, WARM = 8, 2, 15, 3
 
 
-def ours(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> Callable[[], Any]:
+def halved(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> Callable[[], Any]:
     last = [*gpt.blocks[LAYERS // 2 :], gpt.head]
     for module in gpt.modules():
         smp.set_partition(module, 0)
     for module in (m for part in last for m in part.modules()):
         smp.set_partition(module, 1)
-    model = smp.DistributedModel(gpt)
-
-    @smp.step
-    def train(model: Any, tokens: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        loss = loss_of(model(tokens), labels)
-        model.backward(loss)
-        return loss
-
-    return lambda: train(model, tokens, labels)
+    return ours(gpt, tokens, labels)
 
 
 def peer(
@@ -83,14 +75,6 @@ def peers(gpt: Gpt, tokens: torch.Tensor, labels: torch.Tensor) -> dict[str, Cal
     }
 
 
-def timed(step: Callable[[], Any]) -> float:
-    smp.barrier()
-    start = time.perf_counter()
-    step()
-    smp.barrier()
-    return time.perf_counter() - start
-
-
 def main() -> None:
     torch.manual_seed(0)
     parameters = json.loads(sys.argv[1])
@@ -106,7 +90,7 @@ def main() -> None:
     gpt = Gpt()
     tokens = torch.randint(0, VOCABULARY, (MICROBATCHES * SAMPLES, LENGTH))
     labels = torch.randint(0, VOCABULARY, (MICROBATCHES * SAMPLES, LENGTH))
-    sides = {"ours": ours(copy.deepcopy(gpt), tokens, labels), **peers(gpt, tokens, labels)}
+    sides = {"ours": halved(copy.deepcopy(gpt), tokens, labels), **peers(gpt, tokens, labels)}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(WARM + PAIRS):
         for name, step in sides.items():

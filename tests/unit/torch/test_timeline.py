@@ -261,3 +261,17 @@ def test_the_drawing_has_every_task_where_it_ran_and_the_plan_below() -> None:
     (short,) = [one for one in ran.iter(f"{name}rect") if one.get("class") == "F"]
     (long,) = [one for one in planned.iter(f"{name}rect") if one.get("class") == "F"]
     assert float(long.get("width", "0")) == pytest.approx(2 * float(short.get("width", "0")), abs=0.02)
+
+
+def test_a_step_that_opens_again_began_the_first_time() -> None:
+    recorder = Recorder(1, torch.device("cpu"), leads=False)
+    with recorder.step("train") as output:
+        recorder.opened()
+        recorder.hands_over()
+        recorder.ran(0, 0, "far")
+        recorder.closed()
+        recorder.opened()  # the leader waits for the others' records
+        recorder.closed()
+        output.append(None)
+    (step,) = recorder.kept["train"]
+    assert step.opened <= step.tasks[0].start <= step.tasks[0].end <= step.closed
